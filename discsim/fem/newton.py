@@ -1,0 +1,99 @@
+"""Newton's method with a lagged factor: PETSc SNES, line search, MUMPS.
+
+A factor is kept, over iterations, steps and solves, until the residual falls by less than ``slow`` in an iteration (a chord
+method); then the Jacobian is assembled and factored anew. A residual callback refuses a state by returning NaN; the
+backtracking line search then shortens the step. A solve is accepted only on a converged reason and a finite norm.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+from discsim.fem.backend import PETSc
+
+_REASONS = {value: name for name, value in vars(PETSc.SNES.ConvergedReason).items() if isinstance(value, int)}
+
+
+@dataclasses.dataclass
+class Report:
+    """Outcome of one solve."""
+
+    converged: bool
+    reason: str
+    iterations: int
+    factorisations: int
+    norm: float
+
+
+class LaggedNewton:
+    """Solves F(x) = 0. ``residual(x) -> F`` on numpy arrays; ``jacobian(x) -> PETSc matrix`` (same object every time)."""
+
+    def __init__(
+        self, size: int, residual: Callable[[np.ndarray], np.ndarray], jacobian: Callable[[np.ndarray], PETSc.Mat], *,
+        absolute: float, relative: float = 1e-10, slow: float = 0.3, most: int = 40,
+    ) -> None:
+        self._residual, self._jacobian, self._slow = residual, jacobian, slow
+        self._matrix: PETSc.Mat | None = None
+        self._size, self._absolute, self._relative, self._most = size, absolute, relative, most
+        self._snes: PETSc.SNES | None = None
+        self._refresh, self._last_norm, self.factorisations, self.iterations = True, np.inf, 0, 0
+
+    def forget(self) -> None:
+        """Drop the factor: the next solve starts with a fresh one (so that arms do not depend on one another)."""
+        self._refresh = True
+
+    def solve(self, x: np.ndarray) -> tuple[np.ndarray, Report]:
+        """Solution from the start value ``x`` (which is not changed), with a report; never raises."""
+        stale = not self._refresh
+        solution, report = self._attempt(x)
+        if not report.converged and stale:  # an old factor may be to blame: once more with a fresh one
+            self._refresh = True
+            solution, report = self._attempt(x)
+        if not report.converged:
+            self._refresh = True
+        return solution, report
+
+    def _attempt(self, x: np.ndarray) -> tuple[np.ndarray, Report]:
+        snes = self._snes or self._build(x)
+        before = self.factorisations
+        self._last_norm = np.inf
+        vector = PETSc.Vec().createWithArray(x.copy(), comm=PETSc.COMM_SELF)
+        snes.solve(None, vector)
+        reason, norm = snes.getConvergedReason(), snes.getFunctionNorm()
+        good = reason > 0 and np.isfinite(norm)
+        self.iterations += snes.getIterationNumber()
+        report = Report(good, _REASONS.get(reason, str(reason)), snes.getIterationNumber(), self.factorisations - before, norm)
+        solution = vector.getArray().copy()
+        vector.destroy()
+        return solution, report
+
+    def _build(self, x: np.ndarray) -> PETSc.SNES:
+        snes = PETSc.SNES().create(PETSc.COMM_SELF)
+        snes.setType("newtonls")
+        self._matrix = self._jacobian(x)
+        self.factorisations += 1
+        self._refresh = False
+        snes.setFunction(self._on_residual, PETSc.Vec().createSeq(self._size, comm=PETSc.COMM_SELF))
+        snes.setJacobian(self._on_jacobian, self._matrix, self._matrix)
+        snes.getLineSearch().setType("bt")
+        snes.setTolerances(rtol=self._relative, atol=self._absolute, stol=0.0, max_it=self._most)
+        ksp = snes.getKSP()
+        ksp.setType("preonly")
+        ksp.getPC().setType("lu")
+        ksp.getPC().setFactorSolverType("mumps")
+        self._snes = snes
+        return snes
+
+    def _on_residual(self, snes: PETSc.SNES, x: PETSc.Vec, f: PETSc.Vec) -> None:
+        f.setArray(self._residual(x.getArray(readonly=True)))
+
+    def _on_jacobian(self, snes: PETSc.SNES, x: PETSc.Vec, matrix: PETSc.Mat, _: PETSc.Mat) -> None:
+        norm = snes.getFunctionNorm()
+        if self._refresh or norm > self._slow * self._last_norm:
+            self._jacobian(x.getArray(readonly=True))
+            self.factorisations += 1
+            self._refresh = False
+        self._last_norm = norm

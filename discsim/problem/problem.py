@@ -1,0 +1,161 @@
+"""The problem: what an engine is given. Both engines get the same one.
+
+A study's arms share one composition (the union of their mechanisms), one event calendar and one rule for steps; an arm
+without a therapy has dose zero. Amounts are those of the whole disc; a half model takes its share.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from discsim.biology.mechanism import Composition, Mechanism
+from discsim.disc.material import OsmoBiphasic
+from discsim.disc.mesh import Mesh
+from discsim.quantities.fields import GAG, Field
+from discsim.quantities.parameters import ParameterError
+from discsim.scenario.readouts import READOUTS, Readout
+from discsim.scenario.scenario import Scenario
+from discsim.scenario.therapy import Dose
+
+DAY = 86400.0
+YEAR = 365.25 * DAY
+
+
+@dataclasses.dataclass(frozen=True)
+class StepRule:
+    """How a pilot chooses the step list (times in s). ``tolerance``: local error per step, relative to a field's size."""
+
+    first: float = 0.1 * DAY
+    largest: float = 0.5 * YEAR
+    growth: float = 2.0
+    tolerance: float = 5e-3
+    halvings: int = 8
+
+    def halved(self) -> StepRule:
+        """The rule whose list has about twice the steps: for the stated discretisation error."""
+        return dataclasses.replace(self, first=0.5 * self.first, largest=0.5 * self.largest, tolerance=0.25 * self.tolerance)
+
+
+@dataclasses.dataclass(frozen=True)
+class Arm:
+    """One scenario as numbers: parameter values by path (scalar, or by region), doses, parameter changes in time."""
+
+    name: str
+    mesh: Mesh
+    values: Mapping[str, Any]
+    chosen: Mapping[str, str]
+    doses: tuple[Dose, ...]
+    changes: tuple[tuple[float, Mapping[str, Any]], ...]
+    start: str
+    duration: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """Arms that run together, and what is wanted of them."""
+
+    composition: Composition
+    material: OsmoBiphasic
+    arms: tuple[Arm, ...]
+    readouts: tuple[Readout, ...]
+    output_times: tuple[float, ...]
+    field_times: tuple[float, ...]
+    steps: StepRule = StepRule()
+
+    @property
+    def duration(self) -> float:
+        """End time, s."""
+        return max(arm.duration for arm in self.arms)
+
+    def breakpoints(self) -> tuple[float, ...]:
+        """Times that every arm must hit: doses, parameter changes, output times, the end; the shared calendar."""
+        times = {0.0, self.duration, *self.output_times, *self.field_times}
+        for arm in self.arms:
+            times |= {dose.at for dose in arm.doses} | {at for at, _ in arm.changes}
+        return tuple(sorted(t for t in times if t <= self.duration))
+
+    def event_times(self) -> tuple[float, ...]:
+        """Times at which some arm's dose or parameter change falls: all arms restart their steps there."""
+        times = {dose.at for arm in self.arms for dose in arm.doses} | {at for arm in self.arms for at, _ in arm.changes}
+        return tuple(sorted(t for t in times if t <= self.duration))
+
+
+def build_problem(
+    scenarios: Mapping[str, Scenario],
+    *,
+    readouts: tuple[str, ...],
+    output_times: tuple[float, ...] = (),
+    field_times: tuple[float, ...] | None = None,
+    steps: StepRule = StepRule(),
+) -> Problem:
+    """Arms, union of mechanisms and calendar of some scenarios; raises ``ParameterError`` where they cannot share one."""
+    if not scenarios:
+        raise ParameterError("no scenario to run")
+    union: dict[str, Mechanism] = {}
+    for scenario in scenarios.values():
+        for mechanism in scenario.all_mechanisms():
+            twin = union.setdefault(mechanism.label, mechanism)
+            if type(twin) is not type(mechanism):
+                raise ParameterError(f"label {mechanism.label!r} stands for {twin.name} and for {mechanism.name}")
+            if any(twin.chosen[key] != mechanism.chosen[key] for key in mechanism.structural_options):
+                raise ParameterError(f"{mechanism.label}: arms of one study must share structural options such as supply")
+    material = next(iter(scenarios.values())).resolved_disc().material
+    arms = tuple(_arm(name, scenario, union) for name, scenario in scenarios.items())
+    composition = Composition(union.values())
+    _check_names(scenarios, arms, readouts)
+    end = max(arm.duration for arm in arms)
+    if field_times is None:
+        field_times = (0.0, end)
+    return Problem(
+        composition, material, arms, tuple(READOUTS[name] for name in readouts), tuple(output_times), tuple(field_times), steps
+    )
+
+
+def _check_names(scenarios: Mapping[str, Scenario], arms: tuple[Arm, ...], readouts: tuple[str, ...]) -> None:
+    unknown = [name for name in readouts if name not in READOUTS]
+    if unknown:
+        raise ParameterError(f"readout {unknown[0]!r} is not known; there are {', '.join(READOUTS)}")
+    durations = {arm.duration for arm in arms}
+    if len(durations) > 1:
+        raise ParameterError("arms of one study must last equally long")
+    plates = {arm.chosen["loading.plate"] for arm in arms}
+    if len(plates) > 1:
+        raise ParameterError("loading.plate: arms of one study must share it")
+
+
+def _arm(name: str, scenario: Scenario, union: Mapping[str, Mechanism]) -> Arm:
+    values = scenario.values()
+    for label, mechanism in union.items():  # a mechanism that comes with another arm's therapy stays at its values, undosed
+        for key, value in mechanism.values.items():
+            values.setdefault(f"{label}.{key}", value)
+    doses = tuple(dose for therapy in scenario.therapies for dose in therapy.doses())
+    declared = {f"{m.label}.{key}": (m, key) for m in union.values() for key in m.parameters()}
+    changes = tuple((event.at, _numbers(event.changes, declared, values)) for event in scenario.events)
+    numbers = {path: value for path, value in values.items() if not isinstance(value, str)}
+    chosen = {path: value for path, value in values.items() if isinstance(value, str)}
+    return Arm(name, scenario.resolved_disc().mesh, numbers, chosen, doses, changes, scenario.start, scenario.seconds)
+
+
+def _numbers(changes: Mapping[str, Any], declared: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
+    """An event's changes in internal units; loads and mechanism parameters may change, a person's disc may not."""
+    from discsim.scenario.loading import Diurnal
+
+    numbers: dict[str, Any] = {}
+    for path, given in changes.items():
+        if path in declared:
+            mechanism, key = declared[path]
+            numbers[path] = mechanism.parameters()[key].value(given, values[path])
+        elif path.startswith("loading.") and path[8:] in Diurnal.parameters():
+            numbers[path] = Diurnal.parameters()[path[8:]].value(given)
+        else:
+            raise ParameterError(f"event: {path} cannot change in time; mechanism and loading parameters can")
+    return numbers
+
+
+def matrix_gag_name(fields: Mapping[str, Field]) -> str:
+    """Name of the field that carries the fixed charge; raises ``ParameterError`` where no mechanism brings it."""
+    if GAG.name not in fields:
+        raise ParameterError("no mechanism brings the field 'gag', which carries the fixed charge; add matrix_turnover")
+    return GAG.name

@@ -1,0 +1,43 @@
+"""The record of one arm: readouts in time, fields at some times, the cell ledger, status and step history."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from discsim.problem.status import Failure, Status
+
+
+@dataclasses.dataclass
+class FieldFrame:
+    """Fields at one time (s). ``corners``: name -> (cells, vertices per cell) current values; ``displacement``: (vertices, dim) mm."""
+
+    time: float
+    corners: dict[str, np.ndarray]
+    displacement: np.ndarray
+
+
+@dataclasses.dataclass
+class ArmRecord:
+    """What an engine gives back for one arm.
+
+    ``times`` (s) are the shared steps; ``readouts`` name -> values at these times; ``ledger`` name -> cumulative amounts of
+    the whole disc; ``frames`` fields at the asked times; ``points`` (vertices, dim) mm, ``cells``
+    (cells, vertices per cell) and ``cell_regions`` the reference mesh they live on;
+    ``history`` one row per accepted step.
+    """
+
+    name: str
+    times: list[float] = dataclasses.field(default_factory=list)
+    readouts: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    ledger: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+    frames: list[FieldFrame] = dataclasses.field(default_factory=list)
+    points: np.ndarray | None = None
+    cells: np.ndarray | None = None
+    cell_regions: np.ndarray | None = None
+    status: Status = Status.PENDING
+    failure: Failure | None = None
+    history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
+    seconds: dict[str, float] = dataclasses.field(default_factory=dict)

@@ -1,0 +1,92 @@
+"""Units: one pint registry, and the one internal unit of every dimension.
+
+Values enter as text with a unit ("0.059 1/year") and leave as numbers in internal units: mm, s, N, MPa, K, mM, kPa for
+oxygen, cells/mm3, mEq/mL for charge, mg/mL for glycosaminoglycan, vg/mm3 for vector genomes. Nothing inside the engines
+knows a unit.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import pint
+
+# Each internal unit stands for its dimension; a quantity of any other dimension is an error at declaration.
+_INTERNAL_UNITS = (
+    "dimensionless mm mm^2 mm^3 s 1/s N MPa K mM 1/mM mm/s mm^2/s 1/mm mm^4/(N*s) rad cell cell/mm^3 mEq/mL mg/mL g/mol_charge "
+    "mg mg/cell/s vg vg/mm^3 vg/cell cell/vg mm^3/cell/s nmol/cell/s mM/kPa cell/s"
+).split()
+
+
+class UnitError(ValueError):
+    """A text that is no quantity, or a quantity of the wrong dimension; the message says what is allowed."""
+
+
+@functools.cache
+def registry() -> pint.UnitRegistry:
+    """The one unit registry, with the words of this field added (cell, vg, Eq)."""
+    ureg = pint.UnitRegistry(cache_folder=None)
+    ureg.define("cell = [cell_count] = cell = cells")
+    ureg.define("vg = [vector_genome] = vg")
+    ureg.define("Eq = [charge_equivalent] = Eq")
+    ureg.define("mol_charge = Eq")
+    return ureg
+
+
+@functools.cache
+def _internal_by_dimension() -> dict[str, str]:
+    ureg = registry()
+    return {str(ureg.Unit(text).dimensionality): text for text in _INTERNAL_UNITS}
+
+
+def internal_unit(unit: str) -> str:
+    """The internal unit of the dimension of ``unit``; raises ``UnitError`` for a dimension the project does not use."""
+    dimension = str(registry().Unit(unit).dimensionality)
+    try:
+        return _internal_by_dimension()[dimension]
+    except KeyError:
+        raise UnitError(f"unit {unit!r} has dimension {dimension}, which no internal unit stands for") from None
+
+
+def split(text: str) -> tuple[float, str]:
+    """Number and unit of a text such as "0.059 1/year" (dimensionless: "0.75"); raises ``UnitError``."""
+    number, _, unit = text.strip().partition(" ")
+    try:
+        return float(number), unit.strip() or "dimensionless"
+    except ValueError:
+        raise UnitError(f"{text!r} is not a number followed by a unit") from None
+
+
+@functools.cache
+def factor(unit: str, target: str) -> float:
+    """Number by which a value in ``unit`` is multiplied to be in ``target``; raises ``UnitError`` where none exists."""
+    ureg = registry()
+    try:
+        return float(ureg.Quantity(1.0, unit).to(target).magnitude)
+    except pint.DimensionalityError:
+        raise UnitError(
+            f"got {unit!r} [{ureg.Unit(unit).dimensionality}], want a unit of {target!r} [{ureg.Unit(target).dimensionality}]"
+        ) from None
+    except (pint.UndefinedUnitError, pint.errors.DefinitionSyntaxError, AttributeError, TypeError, ValueError) as error:
+        raise UnitError(f"{unit!r} is not a known unit ({error})") from None
+
+
+def parse(text: object, target: str) -> float:
+    """Value of ``text`` in ``target`` units.
+
+    A bare number is accepted only where ``target`` is dimensionless. Raises ``UnitError`` for text that is no quantity, a
+    wrong dimension, a missing unit, NaN or infinity.
+    """
+    bare_allowed = str(registry().Unit(target).dimensionality) == "dimensionless"
+    if isinstance(text, bool) or not isinstance(text, (int, float, str)):
+        raise UnitError(f'{text!r} is no quantity; write text such as "1 {target}"')
+    if isinstance(text, str):
+        number, unit = split(text)
+    else:
+        number, unit = float(text), "dimensionless"
+    if not math.isfinite(number):
+        raise UnitError(f"{text!r} is not finite")
+    if unit == "dimensionless" and not bare_allowed:
+        raise UnitError(f'{text!r} has no unit; write for example "{number:g} {target}"')
+    return number * factor(unit, target)

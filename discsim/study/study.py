@@ -1,0 +1,74 @@
+"""A study: scenarios x readouts (x design), run by an engine."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from discsim.problem.engine import Engine, ProgressHook
+from discsim.problem.problem import Problem, StepRule, build_problem
+from discsim.quantities import units
+from discsim.scenario.readouts import DEFAULT_READOUTS
+from discsim.scenario.scenario import Scenario
+
+if TYPE_CHECKING:
+    from discsim.study.result import Result
+
+DEFAULT_TIMES = ("0 year", "1 year", "5 year", "10 year")
+ENGINES = ("fem",)
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """Scenarios compared with one another. The first is what the others are compared with.
+
+    ``times``: times of the table (text with units; those beyond the duration are dropped); ``field_times``: times at which
+    fields are kept (start and end where left out); ``design`` and ``check`` are kept for the sweep engine.
+    """
+
+    scenarios: Mapping[str, Scenario]
+    readouts: tuple[str, ...] = DEFAULT_READOUTS
+    title: str = ""
+    times: tuple[str, ...] = DEFAULT_TIMES
+    field_times: tuple[str, ...] | None = None
+    steps: StepRule = StepRule()
+    design: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    check: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    resolved: str = ""  # the experiment file with every default written out; filled by study.config
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "readouts", tuple(self.readouts))
+        bad = [name for name in self.scenarios if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name)]
+        if bad:
+            raise ValueError(f"scenario name {bad[0]!r}: letters, digits and _ only, starting with a letter")
+
+    def problem(self) -> Problem:
+        """What an engine is given."""
+        end = next(iter(self.scenarios.values())).seconds
+        times = tuple(t for t in (units.parse(text, "s") for text in self.times) if t <= end * (1 + 1e-12))
+        fields = None if self.field_times is None else tuple(units.parse(text, "s") for text in self.field_times)
+        return build_problem(
+            self.scenarios, readouts=self.readouts, output_times=times, field_times=fields, steps=self.steps
+        )
+
+    def run(self, engine: str = "fem", progress: ProgressHook | None = None) -> Result:
+        """Solve every scenario once at nominal values."""
+        from discsim.study.result import Result
+
+        return Result.from_records(self, make_engine(engine).run(self.problem(), progress))
+
+
+def make_engine(name: str) -> Engine:
+    """Engine by name; raises ``ValueError`` for an unknown one and ``ImportError`` with advice where it is not installed."""
+    if name != "fem":
+        raise ValueError(f"engine {name!r} is not known; there is {', '.join(ENGINES)}")
+    try:
+        from discsim.fem.engine import FemEngine
+    except ImportError as error:
+        raise ImportError(
+            f"the reference engine needs DOLFINx ({error}); install it with pip install 'discsim[fem]' or from conda-forge "
+            "(fenics-dolfinx)"
+        ) from error
+    return FemEngine()
