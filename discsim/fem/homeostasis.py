@@ -1,0 +1,86 @@
+"""The healthy start: the coupled steady state of the rates, in the in vivo shape.
+
+Found by marching the engine's own step with a very long step length until nothing changes, then renewing the prestress so that
+the mesh is the equilibrium shape of the state found, and again until the shape stays. ``calibrate`` finds the constants (one
+per region) that hold the regional means at their presets.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from discsim.disc.mesh import REGIONS
+from discsim.fem.disc_model import DiscModel
+from discsim.problem.problem import YEAR
+from discsim.problem.status import Status, StepFailed
+
+LONG_STEP = 60.0 * YEAR
+TOLERANCE = 1e-10  # relative change of every field in one long step
+MOST_STEPS = 300
+ROUNDS = 6
+
+
+def start_from_homeostasis(model: DiscModel) -> None:
+    """Steady state from the disc's presets; raises ``StepFailed`` where there is none nearby."""
+    model.start_from_preset()
+    for _ in range(ROUNDS):
+        march(model)
+        if np.abs(model.mechanics.u.x.array).max() < 1e-3:
+            return
+        model._set_prestress()
+    raise StepFailed(Status.NONCONVERGED, f"shape and healthy steady state did not settle in {ROUNDS} rounds")
+
+
+def march(model: DiscModel) -> int:
+    """Long steps until nothing changes; returns their number."""
+    for number in range(1, MOST_STEPS + 1):
+        if _long_step(model) < TOLERANCE:
+            return number
+    raise StepFailed(Status.NONCONVERGED, f"no steady state after {MOST_STEPS} steps of 60 years")
+
+
+def _long_step(model: DiscModel) -> float:
+    fields = model.state.pointwise
+    before = {name: function.x.array.copy() for name, function in fields.items()}
+    model.step(LONG_STEP)
+    return max(
+        (float(np.abs(f.x.array - before[n]).max() / np.abs(before[n]).max()) for n, f in fields.items() if np.any(before[n])),
+        default=0.0,
+    )
+
+
+def calibrate(model: DiscModel, tolerance: float = 1e-7) -> dict[str, dict[str, float]]:
+    """Constants per region (internal units, by parameter path) that hold regional means at their presets in steady state."""
+    model.start_from_preset()
+    targets = _targets(model)
+    found = {path: dict(model.parameters.current[path]) for path in targets}
+    for _ in range(MOST_STEPS):
+        change = _long_step(model)
+        worst = 0.0
+        for path, (field, wanted) in targets.items():
+            means = _regional_means(model, field)
+            for region in REGIONS:
+                ratio = wanted[region] / means[region]
+                worst = max(worst, abs(ratio - 1.0))
+                found[path][region] *= ratio
+            model.set_parameters({path: dict(found[path])})
+        if worst < tolerance and change < tolerance:
+            return found
+        if np.abs(model.mechanics.u.x.array).max() >= 1e-3:
+            model._set_prestress()
+    raise StepFailed(Status.NONCONVERGED, f"calibration of homeostasis still {worst:.1e} off after {MOST_STEPS} steps")
+
+
+def _targets(model: DiscModel) -> dict[str, tuple[str, dict[str, float]]]:
+    return {
+        f"{mechanism.label}.{parameter}": (field, _regional_means(model, field))
+        for mechanism in model.composition.mechanisms
+        for parameter, field in mechanism.homeostasis.items()
+    }
+
+
+def _regional_means(model: DiscModel, field: str) -> dict[str, float]:
+    """Means of a reference amount over the reference volume of each region."""
+    values, volume = model.state.pointwise[field].x.array, model.spaces.corner_volume
+    masks = {region: model._corner_masks[f"in_{region}"] for region in REGIONS}
+    return {region: float((values * volume) @ mask / (volume @ mask)) for region, mask in masks.items()}
