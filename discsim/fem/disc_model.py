@@ -167,18 +167,17 @@ class DiscModel:
         self._solve_solutes(0.0)
 
     def step(self, dt: float) -> dict[str, dict[str, float]]:
-        """Advance by ``dt`` (s): signals, solutes with cells, matrix, shape; returns the ledger of cells.
+        """Advance by ``dt`` (s): solutes with cells, matrix, signals, shape; returns the ledger of cells.
 
         First order in time (each part is solved once, with the others as they are). Raises ``StepFailed``; the caller
         restores the state.
         """
-        if self.signalling:
-            self.state.dt.value = dt
-            self.signalling.solve(dt)
         ledger = self._solve_solutes(dt)
         values = self._others()
         for name, new in zip(self.point.others, values, strict=True):
             self.state.pointwise[name].x.array[:] = new
+        if self.signalling:
+            self.signalling.solve(dt)
         self._solve_mechanics()
         return ledger
 

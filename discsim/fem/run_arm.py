@@ -84,7 +84,9 @@ class ArmRun:
         saved, state = self.model.state.copy(), self._arrays()
         try:
             ledger = self.model.step(dt)
-            error = self._error(state, dt)
+            error, which = self._error(state, dt)
+            import os
+            if os.environ.get('DBG'): print(f'{start/86400:.4f} {dt/86400:.4f} {error:.2e} {which}')
             if error > limit and depth > 0:
                 raise StepFailed(Status.NONCONVERGED, f"step error {error:.2g} above {limit:.2g}")
         except StepFailed as failure:
@@ -120,21 +122,21 @@ class ArmRun:
         state = self.model.state
         arrays = {name: function.x.array.copy() for name, function in state.pointwise.items()}
         arrays |= {name: values.copy() for name, values in state.signal_values().items()}
+        fields = self.model.composition.fields
         for name, values in arrays.items():
-            self._scale[name] = max(self._scale.get(name, 0.0), float(np.linalg.norm(values)))
+            least = fields[name].scale * values.size**0.5
+            self._scale[name] = max(self._scale.get(name, least), float(np.linalg.norm(values)))
         return arrays
 
     def _error(self, before: dict[str, np.ndarray], dt: float) -> float:
         """Distance of the new state from the line through the two before, over the largest size each field had."""
-        now, worst = self._arrays(), 0.0
+        now, worst = self._arrays(), (0.0, '')
         for name, new in now.items():
-            if self._scale[name] == 0.0:
-                continue
             guess = before[name]
             if self._previous is not None:
                 taken, older = self._previous
                 guess = guess + (dt / taken) * (guess - older[name])
-            worst = max(worst, 0.5 * float(np.linalg.norm(new - guess)) / self._scale[name])
+            worst = max(worst, (0.5 * float(np.linalg.norm(new - guess)) / self._scale[name], name))
         return worst
 
     def _write(self) -> None:

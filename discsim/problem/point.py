@@ -16,6 +16,7 @@ from discsim.biology.mechanism import Changes, Composition
 from discsim.disc.material import OsmoBiphasic
 
 TINY = 1e-30
+CHAIN = 3
 
 
 def bound_material(material: OsmoBiphasic, parameters: Mapping[str, Any]) -> OsmoBiphasic:
@@ -63,9 +64,17 @@ class PointModel:
         self, parameters: Mapping[str, Any], pointwise: Mapping[str, Any], nodal: Mapping[str, Any], jacobian: Any,
         masks: Mapping[str, Any], dt: Any,
     ) -> dict[str, Any]:
-        """Matrix and per-cell states after ``dt``; ``pointwise`` holds the cells after the step."""
-        changes = self.changes(parameters, pointwise, nodal, jacobian, masks)
-        return self._advance(self.others, changes, pointwise, jacobian, dt)[0]
+        """Matrix and per-cell states after ``dt``; ``pointwise`` holds the cells after the step, the rest before it.
+
+        Production and loss are evaluated at the end of the step. The states feed one another in chains (genomes, transcript,
+        expression), which ``CHAIN`` passes resolve whatever the order of the mechanisms; without them a state that follows
+        another would lag it by a step, and by another length each time the step changes.
+        """
+        new = {name: pointwise[name] for name in self.others}
+        for _ in range(CHAIN):
+            changes = self.changes(parameters, {**pointwise, **new}, nodal, jacobian, masks)
+            new = self._advance(self.others, changes, pointwise, jacobian, dt, new)[0]
+        return new
 
     def solute_rates(self, changes: Changes) -> dict[str, Any]:
         """Net rate of every solute per current mixture volume (mM/s, kPa/s)."""
@@ -88,7 +97,8 @@ class PointModel:
         return named
 
     def _advance(
-        self, names: tuple[str, ...], changes: Changes, pointwise: Mapping[str, Any], jacobian: Any, dt: Any
+        self, names: tuple[str, ...], changes: Changes, pointwise: Mapping[str, Any], jacobian: Any, dt: Any,
+        current: Mapping[str, Any] | None = None,
     ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         from discsim.laws.relaxation import exponential_mean, exponential_step
 
@@ -98,7 +108,7 @@ class PointModel:
         for name in self._conversion_order(names, changes):
             old = pointwise[name]
             per_volume = 1.0 if self.composition.fields[name].kind == "per_cell" else jacobian
-            production, death = _split(changes, name, old / per_volume)
+            production, death = _split(changes, name, (current or pointwise)[name] / per_volume)
             production = per_volume * production
             leaving = [(into, k) for source, into, k in changes.conversions if source == name]
             inflow = sum(gained[name], 0.0)

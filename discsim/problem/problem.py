@@ -30,7 +30,7 @@ class StepRule:
     first: float = 0.1 * DAY
     largest: float = 0.5 * YEAR
     growth: float = 2.0
-    tolerance: float = 5e-3
+    tolerance: float = 1e-2
     halvings: int = 8
 
     def halved(self) -> StepRule:

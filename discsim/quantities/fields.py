@@ -22,7 +22,8 @@ KINDS: tuple[str, ...] = ("solute", "signal", "cells", "matrix", "per_cell")
 class Field:
     """One field of the model (data only).
 
-    ``initial`` is a number in ``unit``, or the name of a composition entry of the disc ("cell_density", "gag").
+    ``initial`` is a number in ``unit``, or the name of a composition entry of the disc ("cell_density", "gag"). ``scale`` is a
+    size (in ``unit``) below which step control does not look for accuracy: fields that grow from zero need one.
     ``shared`` fields have one name in the whole problem; the others are owned by a mechanism instance and are called
     ``label/name``.
     """
@@ -34,13 +35,14 @@ class Field:
     description: str
     initial: float | str = 0.0
     shared: bool = True
+    scale: float = 1.0
 
 
 OXYGEN = Field("oxygen", "p", "kPa", "solute", "oxygen partial pressure", 5.0)
 GLUCOSE = Field("glucose", "G", "mM", "solute", "glucose concentration in tissue water", 4.0)
 LACTATE = Field("lactate", "L", "mM", "solute", "lactate concentration in tissue water", 1.0)
-CELL_DENSITY = Field("cell_density", "rho", "cell/mm^3", "cells", "viable native cells", "cell_density")
-GAG = Field("gag", "G_m", "mg/mL", "matrix", "functional glycosaminoglycan per mixture volume", "gag")
+CELL_DENSITY = Field("cell_density", "rho", "cell/mm^3", "cells", "viable native cells", "cell_density", scale=1000.0)
+GAG = Field("gag", "G_m", "mg/mL", "matrix", "functional glycosaminoglycan per mixture volume", "gag", scale=10.0)
 
 SHARED_FIELDS: dict[str, Field] = {f.name: f for f in (OXYGEN, GLUCOSE, LACTATE, CELL_DENSITY, GAG)}
 

@@ -15,12 +15,12 @@ import os
 import platform
 import subprocess
 import tomllib
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from discsim.problem.problem import YEAR, Problem
+
 if TYPE_CHECKING:
-    from discsim.problem.problem import Problem
     from discsim.study.study import Study
 
 SCHEMA = "discsim/1"
@@ -77,7 +77,8 @@ def code_state(package: Path = _PACKAGE) -> CodeState:
     root = checkout(package)
     if root is None:
         return CodeState(_version("discsim") or UNKNOWN)
-    version = str(tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"].get("version", UNKNOWN))
+    declaration = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))
+    version = str(declaration["project"].get("version", UNKNOWN))
     commit = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
     if commit is None:
         return CodeState(version)
@@ -118,7 +119,7 @@ def now() -> str:
 
 
 def calendar(problem: Problem) -> dict[str, Any]:
-    """What happens when, per arm: doses (whole disc) and parameter changes in internal units, times in s, the step rule."""
+    """Per arm doses (whole disc) and parameter changes (internal units) with their times (s); the rule for steps."""
     return {
         "output_times": list(problem.output_times),
         "field_times": list(problem.field_times),
@@ -135,22 +136,21 @@ def calendar(problem: Problem) -> dict[str, Any]:
     }
 
 
-def root_attributes(study: Study, problem: Problem, parameters_hash: str) -> dict[str, Any]:
+def root_attributes(study: Study, problem: Problem, parameters: str) -> dict[str, Any]:
     """Attributes of the whole result.
 
-    ``discsim_config`` is the experiment file with every default written out; a study that was built in Python has none,
-    and then its hash is that of the parameter table and the calendar, which define it as well.
+    ``discsim_config`` is the experiment file with every default written out. A study that was built in Python has none;
+    its hash is that of ``parameters`` (the parameter table as text) and of the calendar, which define it as well.
     """
     state, created, plan = code_state(), now(), json.dumps(calendar(problem), sort_keys=True)
     arms = ", ".join(study.scenarios)
-    config_hash = sha256(study.resolved) if study.resolved else sha256(parameters_hash + plan)
+    config_hash = sha256(study.resolved) if study.resolved else sha256(parameters + plan)
     return {
         "Conventions": CONVENTIONS,
         "title": study.title or f"Scenarios {arms}",
-        "summary": f"Intervertebral disc over {problem.duration / 31557600.0:g} year; scenarios {arms}",
+        "summary": f"Intervertebral disc over {problem.duration / YEAR:g} year; scenarios {arms}",
         "history": f"{created} computed by {state}",
         "source": str(state),
-        "creator_name": f"discsim {state.version}",
         "creator": f"discsim {state.version}",
         "date_created": created,
         "discsim_schema": SCHEMA,
@@ -164,11 +164,6 @@ def root_attributes(study: Study, problem: Problem, parameters_hash: str) -> dic
         "discsim_environment": json.dumps(environment(), sort_keys=True),
         "discsim_lock_hash": lock_hash(),
     }
-
-
-def table_hash(columns: Mapping[str, Any]) -> str:
-    """SHA-256 of a table given as columns of numbers and texts."""
-    return sha256(json.dumps({name: list(map(repr, column)) for name, column in columns.items()}, sort_keys=True))
 
 
 @functools.cache
@@ -188,10 +183,17 @@ def _first_version(distributions: tuple[str, ...]) -> str | None:
 
 def _git(root: Path, *words: str) -> str | None:
     """What git answers; ``None`` where there is no git or it refuses. The index is not touched."""
+    # Inside a git hook the environment points at another repository.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GIT_")}
     try:
         done = subprocess.run(
-            ["git", "-C", str(root), *words], env=os.environ | {"GIT_OPTIONAL_LOCKS": "0"}, capture_output=True, text=True,
-            errors="replace", timeout=20, check=False,
+            ["git", "-C", str(root), *words],
+            env=inherited | {"GIT_OPTIONAL_LOCKS": "0"},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=20,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired):
         return None

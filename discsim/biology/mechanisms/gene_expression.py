@@ -71,11 +71,12 @@ class GeneExpression(Mechanism):
 
     def fields(self) -> tuple[Field, ...]:
         return (
-            Field("free_vector", "V", "vg/mm^3", "signal", "free vector genomes", shared=False),
-            Field("active_genomes", "W", "vg/mm^3", "matrix", "active vector genomes inside native cells", shared=False),
+            Field("free_vector", "V", "vg/mm^3", "signal", "free vector genomes", shared=False, scale=1e5),
+            Field("active_genomes", "W", "vg/mm^3", "matrix", "active vector genomes inside native cells", shared=False,
+                  scale=5e6),
             Field("transcript", "M", "dimensionless", "per_cell", "first stage of expression", shared=False),
             Field("expression", "E", "dimensionless", "per_cell", "expression per native cell, 0 to 1", shared=False),
-            Field("product", "X", "ng/mL", "signal", "secreted transgene product", shared=False),
+            Field("product", "X", "ng/mL", "signal", "secreted transgene product", shared=False, scale=20.0),
         )
 
     @local

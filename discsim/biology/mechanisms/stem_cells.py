@@ -73,8 +73,10 @@ class StemCells(Mechanism):
 
     def fields(self) -> tuple[Field, ...]:
         return (
-            Field("undifferentiated", "m", "cell/mm^3", "cells", "injected cells, undifferentiated", shared=False),
-            Field("np_like", "n", "cell/mm^3", "cells", "injected cells that became NP-like", shared=False),
+            Field("undifferentiated", "m", "cell/mm^3", "cells", "injected cells, undifferentiated", shared=False,
+                  scale=1000.0),
+            Field("np_like", "n", "cell/mm^3", "cells", "injected cells that became NP-like", shared=False,
+                  scale=1000.0),
             Field("paracrine_factor", "c", "dimensionless", "signal",
                   "paracrine factor; 1: level held by 1000 undifferentiated cells/mm3 in place", shared=False),
         )
