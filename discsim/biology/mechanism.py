@@ -231,7 +231,7 @@ class Composition:
 
     def _add_rates(self, changes: Changes, index: int, bound: Any) -> None:
         mechanism = self.mechanisms[index]
-        reads = [changes.values[mechanism.full_name(name)] for name in _reads(type(mechanism).rates)]
+        reads = [changes.values[mechanism.full_name(name)] for name in _reads(self._rates_of(mechanism))]
         mask = self._mask(index, changes.values)
         for key, rate in bound.rates(*reads).items():
             field, _, rule = key.partition("@")
@@ -244,6 +244,11 @@ class Composition:
                 changes.losses.setdefault(field, []).append((mechanism.label, mask * rate))
             else:
                 changes.sources.setdefault(field, []).append((mechanism.label, mask * rate))
+
+    @staticmethod
+    def _rates_of(mechanism: Any) -> Callable[..., Any]:
+        function: Callable[..., Any] = type(mechanism).rates
+        return function
 
     def _check_labels(self) -> None:
         seen: set[str] = set()

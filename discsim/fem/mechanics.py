@@ -141,8 +141,11 @@ class Mechanics:
             self._matrix.ptap(self._petsc_constraint, result=self._reduced)
         return self._reduced
 
-    def solve(self, load: float) -> None:
-        """Equilibrium at ``load`` (MPa, axial force per reference disc area); raises ``StepFailed``, state unchanged then."""
+    def solve(self, load: float, at_corners: bool = True) -> None:
+        """Equilibrium at ``load`` (MPa, axial force per reference disc area); raises ``StepFailed``, state unchanged then.
+
+        The bound on J holds at the points of the strain quadrature and, with ``at_corners``, at vertices too.
+        """
         before = self.q.copy()
         self._load[:] = 0.0
         self._load[self.plate_column] = -load * self.area
@@ -152,7 +155,7 @@ class Mechanics:
         self.u.x.array[:] = self.constraint @ self.q
         if not ok:
             raise StepFailed(Status.NONCONVERGED, f"mechanics did not converge ({report.reason}, residual {report.norm:.2g} N)")
-        if self._corner_margin().min() <= 0.0:
+        if at_corners and self._corner_margin().min() <= 0.0:
             self.set_state(before)
             raise StepFailed(Status.UNPHYSICAL, "volume ratio below the bound of the swelling law")
 
@@ -176,13 +179,15 @@ class Mechanics:
         self.set_state(np.zeros_like(self.q))
         for step in range(1, ramps + 1):
             self.ramp.value = step / ramps
-            self.solve(load * step / ramps)
+            # on the way the bonded rim corner is strained far more than in the state sought, where all points are checked
+            self.solve(load * step / ramps, at_corners=False)
         for rounds in range(1, PRESTRESS_ROUNDS + 1):
             values = self._update.eval(self.spaces.mesh, self.spaces.cells)
             self.prestress.x.array[:] = np.asarray(values).reshape(-1)
             self.set_state(np.zeros_like(self.q))
-            self.solve(load)
+            self.solve(load, at_corners=False)
             if np.abs(self.u.x.array).max() < PRESTRESS_TOLERANCE:
+                self.solve(load)
                 return rounds
         raise StepFailed(
             Status.NONCONVERGED, f"prestress did not settle in {PRESTRESS_ROUNDS} rounds; annulus matrix too soft or load too high"

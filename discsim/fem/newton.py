@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -57,15 +58,16 @@ class LaggedNewton:
         return solution, report
 
     def _attempt(self, x: np.ndarray) -> tuple[np.ndarray, Report]:
-        snes = self._snes or self._build(x)
+        snes: Any = self._snes or self._build(x)
         before = self.factorisations
         self._last_norm = np.inf
-        vector = PETSc.Vec().createWithArray(x.copy(), comm=PETSc.COMM_SELF)
+        vec: Any = PETSc.Vec()
+        vector = vec.createWithArray(x.copy(), comm=PETSc.COMM_SELF)
         snes.solve(None, vector)
         reason, norm = snes.getConvergedReason(), snes.getFunctionNorm()
         good = reason > 0 and np.isfinite(norm)
         self.iterations += snes.getIterationNumber()
-        report = Report(good, _REASONS.get(reason, str(reason)), snes.getIterationNumber(), self.factorisations - before, norm)
+        report = Report(good, _REASONS.get(int(reason), str(reason)), snes.getIterationNumber(), self.factorisations - before, norm)
         solution = vector.getArray().copy()
         vector.destroy()
         return solution, report
@@ -88,7 +90,7 @@ class LaggedNewton:
         return snes
 
     def _on_residual(self, snes: PETSc.SNES, x: PETSc.Vec, f: PETSc.Vec) -> None:
-        f.setArray(self._residual(x.getArray(readonly=True)))
+        f.getArray()[:] = self._residual(x.getArray(readonly=True))
 
     def _on_jacobian(self, snes: PETSc.SNES, x: PETSc.Vec, matrix: PETSc.Mat, _: PETSc.Mat) -> None:
         norm = snes.getFunctionNorm()

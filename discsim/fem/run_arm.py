@@ -84,9 +84,7 @@ class ArmRun:
         saved, state = self.model.state.copy(), self._arrays()
         try:
             ledger = self.model.step(dt)
-            error, which = self._error(state, dt)
-            import os
-            if os.environ.get('DBG'): print(f'{start/86400:.4f} {dt/86400:.4f} {error:.2e} {which}')
+            error = self._error(state, dt)
             if error > limit and depth > 0:
                 raise StepFailed(Status.NONCONVERGED, f"step error {error:.2g} above {limit:.2g}")
         except StepFailed as failure:
@@ -130,13 +128,13 @@ class ArmRun:
 
     def _error(self, before: dict[str, np.ndarray], dt: float) -> float:
         """Distance of the new state from the line through the two before, over the largest size each field had."""
-        now, worst = self._arrays(), (0.0, '')
+        now, worst = self._arrays(), 0.0
         for name, new in now.items():
             guess = before[name]
             if self._previous is not None:
                 taken, older = self._previous
                 guess = guess + (dt / taken) * (guess - older[name])
-            worst = max(worst, (0.5 * float(np.linalg.norm(new - guess)) / self._scale[name], name))
+            worst = max(worst, 0.5 * float(np.linalg.norm(new - guess)) / self._scale[name])
         return worst
 
     def _write(self) -> None:

@@ -17,6 +17,7 @@ class Signalling:
 
     def __init__(self, state: FieldState) -> None:
         assert state.signals is not None
+        unknown = state.signals
         self.state, model, spaces = state, state.model, state.spaces
 
         def law(p: Any, pointwise: Any, nodal: Any, jacobian: Any, masks: Any, dt: Any) -> Any:
@@ -29,7 +30,7 @@ class Signalling:
         def storage(tests: Any, factor: Any) -> Any:
             form = 0
             for i in range(len(model.signals)):
-                form += self.inverse_dt * (state.signals[i] - self.old[i]) * tests[i] * factor * spaces.dx_vertex
+                form += self.inverse_dt * (unknown[i] - self.old[i]) * tests[i] * factor * spaces.dx_vertex
             return form
 
         self.transport = Diffusion(state, model.signals, state.signals, rates, absolute=0.0, relative=1e-9, storage=storage)

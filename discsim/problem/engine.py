@@ -36,5 +36,10 @@ class Engine(abc.ABC):
     name: str = ""
 
     @abc.abstractmethod
-    def run(self, problem: Problem, progress: ProgressHook | None = None) -> list[ArmRecord]:
-        """Solve every arm. Never raises for a failed arm: its record carries status, reason and last good time."""
+    def run(
+        self, problem: Problem, progress: ProgressHook | None = None, steps: tuple[float, ...] | None = None
+    ) -> list[ArmRecord]:
+        """Solve every arm, on a given step list (times in s) or on one that the engine chooses.
+
+        Never raises for a failed arm: its record carries status, reason and last good time.
+        """

@@ -104,7 +104,7 @@ class PointModel:
 
         new: dict[str, Any] = {}
         ledger: dict[str, dict[str, Any]] = {}
-        gained = {name: [] for name in names}
+        gained: dict[str, list[Any]] = {name: [] for name in names}
         for name in self._conversion_order(names, changes):
             old = pointwise[name]
             per_volume = 1.0 if self.composition.fields[name].kind == "per_cell" else jacobian

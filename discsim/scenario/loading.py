@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from discsim.quantities.parameters import Parameterised, param
 
 
@@ -28,7 +30,7 @@ def effective_load(rest: float, active: float, rest_share: float) -> float:
     return rest_share * rest + (1.0 - rest_share) * active
 
 
-def diurnal(**given: object) -> Diurnal:
+def diurnal(**given: Any) -> Diurnal:
     """The default day, or one with other values."""
     return Diurnal(**given)
 
