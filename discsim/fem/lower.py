@@ -32,7 +32,8 @@ _OPERATIONS: dict[str, Callable[..., Any]] = {
     "exp": ufl.exp, "exp2": lambda x: ufl.exp(math.log(2.0) * x), "log": ufl.ln, "log1p": lambda x: ufl.ln(1.0 + x),
     "expm1": lambda x: ufl.exp(x) - 1.0, "sqrt": ufl.sqrt, "rsqrt": lambda x: 1.0 / ufl.sqrt(x), "square": lambda x: x * x,
     "tanh": ufl.tanh, "sinh": ufl.sinh, "cosh": ufl.cosh, "sin": ufl.sin, "cos": ufl.cos, "tan": ufl.tan,
-    "logistic": lambda x: 1.0 / (1.0 + ufl.exp(-x)), "erf": ufl.erf, "sign": ufl.sign,
+    # bounded, so that the derivative exp/(1 + exp)^2 cannot become inf/inf; at -350 the value is 1e-152
+    "logistic": lambda x: 1.0 / (1.0 + ufl.exp(-ufl.max_value(x, -350.0))), "erf": ufl.erf, "sign": ufl.sign,
     "max": ufl.max_value, "min": ufl.min_value, "clamp": lambda low, x, high: ufl.min_value(ufl.max_value(x, low), high),
     "lt": ufl.lt, "le": ufl.le, "gt": ufl.gt, "ge": ufl.ge, "eq": ufl.eq, "ne": ufl.ne,
     "and": ufl.And, "or": ufl.Or, "not": ufl.Not, "select_n": _select,

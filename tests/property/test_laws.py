@@ -21,7 +21,6 @@ from discsim.laws import (
     response,
     solid,
     swelling,
-    vector,
 )
 
 Law = Callable[..., Any]
@@ -74,7 +73,6 @@ CORNERS: dict[Law, tuple[tuple[float, ...], ...]] = {
     relaxation.relaxation_second_mean: ((0.0, 1e-9, 0.05, 1.0, 800.0),),
     relaxation.exponential_step: ((0.0, 1.0), (0.0, 1.0), (0.0, 1e-9, 5.0), (0.0, 1.0, 1e6)),
     relaxation.exponential_mean: ((0.0, 1.0), (0.0, 1.0), (0.0, 1e-9, 5.0), (0.0, 1.0, 1e6)),
-    vector.lag_stage_rate: ((0.0, 1.0), (0.0, 1.0), (2.0, 14.0), (1.0, 8.0)),
 }
 LAWS = pytest.mark.parametrize("law", CORNERS, ids=lambda law: law.__name__)
 PRIMITIVES = {"add", "sub", "mul", "div", "neg", "exp", "log", "log1p", "logistic", "sqrt", "pow", "abs", "select_n",

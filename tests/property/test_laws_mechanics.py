@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from discsim.laws import composition, diffusion, exchange, solid, swelling, vector
+from discsim.laws import composition, diffusion, exchange, solid, swelling
 
 QUICK = settings(deadline=None, max_examples=60)
 FIBRE = jnp.array([0.0, math.cos(math.radians(31.0)), math.sin(math.radians(31.0))])
@@ -176,18 +176,3 @@ def test_exchange_distinguishes_the_two_supply_limits() -> None:
     lactate, glucose = (exchange.diffusion_exchange(0.3, water) for water in (1.39e-3, 9.16667e-4))
     assert lactate / glucose == pytest.approx(1.39e-3 / 9.16667e-4, rel=1e-14)
     assert glucose == pytest.approx(2.750001e-4, rel=1e-14)
-
-
-@pytest.mark.parametrize("stages", [1, 3, 8])
-def test_expression_arrives_after_the_onset_time_on_average(stages: int) -> None:
-    def chain(state: jax.Array, source: float) -> jax.Array:
-        upstream = jnp.concatenate([jnp.array([source]), state[:-1]])
-        return jnp.asarray(vector.lag_stage_rate(upstream, state, 14.0, float(stages)))
-
-    system, inflow = jax.jacobian(chain)(jnp.zeros(stages), 0.0), jax.jacobian(chain, 1)(jnp.zeros(stages), 0.0)
-    once = np.linalg.solve(system, np.asarray(inflow))
-    twice = np.linalg.solve(system, once)
-    thrice = np.linalg.solve(system, twice)
-    assert -once[-1] == pytest.approx(1.0, rel=1e-12)  # a steady input passes unchanged
-    assert twice[-1] == pytest.approx(14.0, rel=1e-12)  # first moment of the pulse response
-    assert -2.0 * thrice[-1] - 14.0**2 == pytest.approx(14.0**2 / stages, rel=1e-10)  # its variance

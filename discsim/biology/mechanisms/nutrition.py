@@ -65,7 +65,7 @@ class Nutrition(Mechanism):
         evidence="model", description="0: diffusivity follows current porosity; 1: reference porosity times J^m",
     )
     strain_exponent = param(
-        "2.78", bounds=("1", "4"), source="derived: fit to Jackson 2008 Spine 33:1 (bovine annulus, confined strain assumed)",
+        "2.72", bounds=("1", "4"), source="derived: fit to Jackson 2008 Spine 33:1 (bovine annulus, confined strain assumed)",
         evidence="measured", description="m in D ~ J^m (only where strain_weight > 0)",
     )
     oxygen_solubility = param(
@@ -199,6 +199,8 @@ class Nutrition(Mechanism):
         }
 
     def boundaries(self) -> dict[str, dict[str, Any]]:
+        from discsim.laws.exchange import diffusion_exchange, perfusion_exchange
+
         far = {
             "oxygen": (self.endplate_far_oxygen, self.rim_far_oxygen),
             "lactate": (self.endplate_far_lactate, self.rim_far_lactate),
@@ -208,10 +210,10 @@ class Nutrition(Mechanism):
             return self._levels()
         if self.chosen["supply"] == "diffusion":
             water = {"oxygen": self.oxygen_in_water, "lactate": self.lactate_in_water, "glucose": self.glucose_in_water}
-            coefficient = {name: self.endplate_exchange_length * value for name, value in water.items()}
+            coefficient = {name: diffusion_exchange(self.endplate_exchange_length, value) for name, value in water.items()}
         else:
-            h = self.endplate_clearance
-            coefficient = {"oxygen": self.oxygen_clearance_factor * h, "lactate": h, "glucose": h}
+            factors = {"oxygen": self.oxygen_clearance_factor, "lactate": 1.0, "glucose": 1.0}
+            coefficient = {name: perfusion_exchange(self.endplate_clearance, factor) for name, factor in factors.items()}
         return {
             name: {
                 "endplate": Exchange(coefficient[name], endplate),
