@@ -2,7 +2,7 @@
 
 import jax
 
-from discsim.laws.guards import Scalar, non_negative
+from discsim.laws.guards import Scalar, at_most, non_negative
 
 
 def starvation_death_rate(glucose: Scalar, threshold: Scalar, half_below: Scalar, maximum_rate: Scalar) -> jax.Array:
@@ -22,16 +22,18 @@ def starvation_death_rate(glucose: Scalar, threshold: Scalar, half_below: Scalar
 
 
 def acid_death_rate(ph: Scalar, threshold: Scalar, rate: Scalar, width: Scalar) -> jax.Array:
-    """Rate at which acid kills cells: a step at the threshold, smoothed.
+    """Rate at which acid kills cells: a step at the threshold, smoothed over a finite width.
 
-    k = rate / (1 + exp((pH - threshold) / width)).
+    k = rate s^2 (3 - 2 s), s = (1 + (threshold - pH)/width)/2 clipped to 0..1: zero above threshold + width.
 
-    Symbols: `ph` pH; `threshold` pH of half the rate; `rate` k far below it, per unit of time; `width` of the step in
-    units of pH. Returns k in the unit of `rate`, added to the starvation rate.
+    Symbols: `ph` pH; `threshold` pH of half the rate; `rate` k below threshold - width, per unit of time; `width` half
+    width of the step in units of pH. Returns k in the unit of `rate`, added to the starvation rate.
     Source: threshold 6.78 and a hard step, [code] abaqusIVD (0.296 or 0.326 per day); evidence: model. Smoothing and
     its width: assumed. 0.10 per day = ln 2 / 7 day, derived: half of the cells alive after 7 days in acid medium,
     Baumgartner 2020, measured, the culture pH not given. Validity: width > 0.
-    Trap: with healthy boundary levels pH stays at or above 6.78, so acid kills nothing there; it acts with
-    perfusion-limited supply.
+    Trap: a logistic step has a tail that never ends; at pH 6.89 one of width 0.02 would still kill 15 % a year, which
+    the published step does not. With healthy boundary levels pH stays at or above 6.78, so acid kills nothing there; it
+    acts with perfusion-limited supply.
     """
-    return rate * jax.nn.sigmoid((threshold - ph) / width)
+    share = at_most(non_negative(0.5 + 0.5 * (threshold - ph) / width), 1.0)
+    return rate * share * share * (3.0 - 2.0 * share)

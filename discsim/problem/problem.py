@@ -16,7 +16,7 @@ from discsim.disc.mesh import Mesh
 from discsim.quantities.fields import GAG, Field
 from discsim.quantities.parameters import ParameterError
 from discsim.scenario.readouts import READOUTS, Readout
-from discsim.scenario.scenario import Scenario
+from discsim.scenario.scenario import Scenario, gather_regions
 from discsim.scenario.therapy import Dose
 
 DAY = 86400.0
@@ -82,15 +82,8 @@ class Problem:
         return tuple(sorted(t for t in times if t <= self.duration))
 
 
-def build_problem(
-    scenarios: Mapping[str, Scenario],
-    *,
-    readouts: tuple[str, ...],
-    output_times: tuple[float, ...] = (),
-    field_times: tuple[float, ...] | None = None,
-    steps: StepRule = StepRule(),
-) -> Problem:
-    """Arms, union of mechanisms and calendar of some scenarios; raises ``ParameterError`` where they cannot share one."""
+def union_of_mechanisms(scenarios: Mapping[str, Scenario]) -> dict[str, Mechanism]:
+    """The mechanisms of all scenarios by label; raises ``ParameterError`` where a label stands for two things."""
     if not scenarios:
         raise ParameterError("no scenario to run")
     union: dict[str, Mechanism] = {}
@@ -101,6 +94,19 @@ def build_problem(
                 raise ParameterError(f"label {mechanism.label!r} stands for {twin.name} and for {mechanism.name}")
             if any(twin.chosen[key] != mechanism.chosen[key] for key in mechanism.structural_options):
                 raise ParameterError(f"{mechanism.label}: arms of one study must share structural options such as supply")
+    return union
+
+
+def build_problem(
+    scenarios: Mapping[str, Scenario],
+    *,
+    readouts: tuple[str, ...],
+    output_times: tuple[float, ...] = (),
+    field_times: tuple[float, ...] | None = None,
+    steps: StepRule = StepRule(),
+) -> Problem:
+    """Arms, union of mechanisms and calendar of some scenarios; raises ``ParameterError`` where they cannot share one."""
+    union = union_of_mechanisms(scenarios)
     material = next(iter(scenarios.values())).resolved_disc().material
     arms = tuple(_arm(name, scenario, union) for name, scenario in scenarios.items())
     composition = Composition(union.values())
@@ -132,21 +138,27 @@ def _arm(name: str, scenario: Scenario, union: Mapping[str, Mechanism]) -> Arm:
             values.setdefault(f"{label}.{key}", value)
     doses = tuple(dose for therapy in scenario.therapies for dose in therapy.doses())
     declared = {f"{m.label}.{key}": (m, key) for m in union.values() for key in m.parameters()}
-    changes = tuple((event.at, _numbers(event.changes, declared, values)) for event in scenario.events)
+    changes, current = [], dict(values)
+    for event in sorted(scenario.events, key=lambda event: event.at):
+        changes.append((event.at, _numbers(event.changes, declared, current)))
+        current |= changes[-1][1]
     numbers = {path: value for path, value in values.items() if not isinstance(value, str)}
     chosen = {path: value for path, value in values.items() if isinstance(value, str)}
-    return Arm(name, scenario.resolved_disc().mesh, numbers, chosen, doses, changes, scenario.start, scenario.seconds)
+    return Arm(name, scenario.resolved_disc().mesh, numbers, chosen, doses, tuple(changes), scenario.start, scenario.seconds)
 
 
-def _numbers(changes: Mapping[str, Any], declared: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
-    """An event's changes in internal units; loads and mechanism parameters may change, a person's disc may not."""
+def _numbers(changes: Mapping[str, Any], declared: Mapping[str, Any], current: Mapping[str, Any]) -> dict[str, Any]:
+    """An event's changes in internal units; loads and mechanism parameters may change, a person's disc may not.
+
+    ``current`` holds the values before the event: regions that it does not name keep theirs.
+    """
     from discsim.scenario.loading import Diurnal
 
     numbers: dict[str, Any] = {}
-    for path, given in changes.items():
+    for path, given in gather_regions(changes).items():
         if path in declared:
             mechanism, key = declared[path]
-            numbers[path] = mechanism.parameters()[key].value(given, values[path])
+            numbers[path] = mechanism.parameters()[key].value(given, current[path])
         elif path.startswith("loading.") and path[8:] in Diurnal.parameters():
             numbers[path] = Diurnal.parameters()[path[8:]].value(given)
         else:

@@ -48,6 +48,11 @@ class Parameter:
         return self.internal_override or units.internal_unit(self.unit)
 
     @property
+    def regions(self) -> tuple[str, ...]:
+        """Regions that have a value of their own; none for a parameter of the whole disc."""
+        return () if isinstance(self.default, str) else tuple(self.default)
+
+    @property
     def regional(self) -> bool:
         """Whether the parameter holds one value per region."""
         return not isinstance(self.default, str)
@@ -125,6 +130,7 @@ class Parameterised:
 
     Keyword arguments set parameters (text with units) and named options. An *option* is a choice by name that stands for a
     set of parameter values (``options``) or that changes which boundary rule is used (``structural_options``).
+    ``given`` names what was settled so far, by key or ``key.REGION``: only the rest takes what a grade sets.
     """
 
     name: str = ""
@@ -156,6 +162,7 @@ class Parameterised:
 
     def _set(self, given: Mapping[str, object]) -> None:
         declared = self.parameters()
+        settled: set[str] = set()
         for key, value in given.items():
             choices = self.options.get(key) or self.structural_options.get(key)
             if choices is not None:
@@ -164,12 +171,14 @@ class Parameterised:
                 self.chosen[key] = str(value)
                 for name, text in self.options.get(key, {}).get(str(value), {}).items():
                     self.values[name] = declared[name].value(text)
+                    settled.add(name)
             elif key not in declared:
                 raise ParameterError(f"{self.label}: no parameter {key!r}; it has {', '.join(self.keys())}")
         for key, value in given.items():  # explicit numbers win over what an option stands for
             if key in declared:
                 self.values[key] = declared[key].value(value, self.values[key])
-        self.given = self.given | set(given)
+                settled |= {f"{key}.{region}" for region in value} if isinstance(value, Mapping) else {key}
+        self.given = self.given | settled
 
     def with_parameters(self, **given: object) -> Self:
         """A copy with other values."""

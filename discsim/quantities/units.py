@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import functools
 import math
+import re
+import tokenize
 
 import pint
 
@@ -17,6 +19,13 @@ _INTERNAL_UNITS = (
     "dimensionless mm mm^2 mm^3 s 1/s N MPa K mM 1/mM mm/s mm^2/s 1/mm mm^4/(N*s) rad cell cell/mm^3 mEq/mL mg/mL g/mol_charge "
     "mg mg/cell/s vg vg/mm^3 vg/cell cell/vg mm^3/cell/s nmol/cell/s mM/kPa cell/s"
 ).split()
+
+
+# What a unit may be made of: names with an exponent of one digit, "1", products, quotients and brackets. Anything else is refused
+# before pint sees it, since pint evaluates numbers in units, and powers of powers of them for ever.
+_NAME = r"(?:[^\W\d_][\w°]*(?![\w°])|%|°\w*(?!\w))(?:\s*(?:\^|\*\*)\s*(?:[-+]?\d(?:\.\d)?|\([-+]?\d(?:[./]\d)?\)))?"
+_UNIT = re.compile(rf"(?:\s*(?:{_NAME}|1(?![\w.])|\*(?!\*)|/(?!\s*/)|[()]))+\s*")
+_LONGEST_UNIT = 80
 
 
 class UnitError(ValueError):
@@ -62,14 +71,21 @@ def split(text: str) -> tuple[float, str]:
 def factor(unit: str, target: str) -> float:
     """Number by which a value in ``unit`` is multiplied to be in ``target``; raises ``UnitError`` where none exists."""
     ureg = registry()
+    if len(unit) > _LONGEST_UNIT or not _UNIT.fullmatch(unit):
+        raise UnitError(f"{unit[:_LONGEST_UNIT]!r} is not a known unit")
     try:
-        return float(ureg.Quantity(1.0, unit).to(target).magnitude)
+        value = float(ureg.Quantity(1.0, unit).to(target).magnitude)
+        zero = float(ureg.Quantity(0.0, unit).to(target).magnitude)
     except pint.DimensionalityError:
         raise UnitError(
             f"got {unit!r} [{ureg.Unit(unit).dimensionality}], want a unit of {target!r} [{ureg.Unit(target).dimensionality}]"
         ) from None
-    except (pint.UndefinedUnitError, pint.errors.DefinitionSyntaxError, AttributeError, TypeError, ValueError) as error:
-        raise UnitError(f"{unit!r} is not a known unit ({error})") from None
+    except (pint.PintError, AssertionError, AttributeError, SyntaxError, TypeError, ValueError, tokenize.TokenError) as error:
+        unknown = f" ({error})" if isinstance(error, pint.UndefinedUnitError) else ""
+        raise UnitError(f"{unit!r} is not a known unit{unknown}") from None
+    if zero != 0.0:
+        raise UnitError(f"{unit!r} has a zero of its own; write a unit of {target!r}")
+    return value
 
 
 def parse(text: object, target: str) -> float:
@@ -84,7 +100,10 @@ def parse(text: object, target: str) -> float:
     if isinstance(text, str):
         number, unit = split(text)
     else:
-        number, unit = float(text), "dimensionless"
+        try:
+            number, unit = float(text), "dimensionless"
+        except OverflowError:
+            raise UnitError("a whole number of that size is no quantity") from None
     if not math.isfinite(number):
         raise UnitError(f"{text!r} is not finite")
     if unit == "dimensionless" and not bare_allowed:

@@ -89,7 +89,7 @@ class Scenario:
 
     def resolved_disc(self) -> Disc:
         """The disc with the user's ``disc.*`` and ``materials.*`` values."""
-        owned = _by_owner(_gather_regions(self.user_set), ("disc", "materials"))
+        owned = _by_owner(gather_regions(self.user_set), ("disc", "materials"))
         return self.disc.with_parameters({f"{o}.{k}": v for o, table in owned.items() for k, v in table.items()})
 
     def resolved_loading(self) -> Diurnal:
@@ -99,11 +99,11 @@ class Scenario:
     def all_mechanisms(self) -> tuple[Mechanism, ...]:
         """Mechanisms and those of the therapies; the grade fills in what the user left alone."""
         found = {m.label: m for m in self.mechanisms} | {t.label: t.mechanism for t in self.therapies}
-        own = _by_owner(_gather_regions(self.user_set), tuple(found))
+        own = _by_owner(gather_regions(self.user_set), tuple(found))
         graded = _by_owner(self.disc.overrides, tuple(found))
         resolved = []
         for label, mechanism in found.items():
-            left_alone = {key: value for key, value in graded[label].items() if key not in mechanism.given}
+            left_alone = _left_alone(graded[label], mechanism.given)
             resolved.append(mechanism.with_parameters(**left_alone).with_parameters(**own[label]))
         return tuple(resolved)
 
@@ -124,6 +124,18 @@ class Scenario:
         return flat
 
 
+def _left_alone(graded: Mapping[str, Any], given: frozenset[str]) -> dict[str, Any]:
+    """What the grade sets and the user did not, region by region."""
+    left: dict[str, Any] = {}
+    for key, value in graded.items():
+        if key in given:
+            continue
+        if isinstance(value, Mapping):
+            value = {region: text for region, text in value.items() if f"{key}.{region}" not in given}
+        left[key] = value
+    return left
+
+
 def _by_owner(changes: Mapping[str, Any], labels: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Changes by owner label; labels may hold dots, so the longest label that fits owns a path."""
     owned: dict[str, dict[str, Any]] = {label: {} for label in labels}
@@ -135,7 +147,7 @@ def _by_owner(changes: Mapping[str, Any], labels: tuple[str, ...]) -> dict[str, 
     return owned
 
 
-def _gather_regions(changes: Mapping[str, Any]) -> dict[str, Any]:
+def gather_regions(changes: Mapping[str, Any]) -> dict[str, Any]:
     """Changes with ``owner.parameter.REGION`` gathered into one table per parameter."""
     gathered: dict[str, Any] = {}
     for path, value in changes.items():

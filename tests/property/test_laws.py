@@ -184,6 +184,8 @@ def test_acid_death_is_a_step_that_falls_with_ph(ph: float, width: float) -> Non
     rate = float(death.acid_death_rate(ph, 6.78, 0.1, width))
     assert 0.0 <= float(death.acid_death_rate(ph + width, 6.78, 0.1, width)) <= rate <= 0.1
     assert float(death.acid_death_rate(6.78, 6.78, 0.1, width)) == 0.05
+    assert float(death.acid_death_rate(6.78 + 1.001 * width, 6.78, 0.1, width)) == 0.0
+    assert float(death.acid_death_rate(6.78 - 1.001 * width, 6.78, 0.1, width)) == 0.1
     assert rate == pytest.approx(0.1 if ph < 6.78 else 0.0, abs=0.1 * math.exp(-abs(ph - 6.78) / width) + 1e-15)
 
 

@@ -14,7 +14,7 @@ _ZHU = "Zhu, Jackson & Gu 2012 10.1016/j.jbiomech.2012.08.044, constants [code] 
 class CellFate(Mechanism):
     """Native cells: d rho/dt = mu rho (1 - rho_all/rho_max)+ phi_G phi_pH - (d0 + k_G + k_pH) rho.
 
-    k_G is the Zhu law (zero above 0.5 mM), k_pH a smooth step below pH 6.78; oxygen does not enter (Bibby & Urban 2004
+    k_G is the Zhu law (zero above 0.5 mM), k_pH a step at pH 6.78, smoothed over +/- 0.02; oxygen does not enter (Bibby & Urban 2004
     10.1007/s00586-003-0616-x: cells survive without oxygen as long as there is glucose). mu is one constant per region, set
     by the healthy steady state.
     """
@@ -35,7 +35,7 @@ class CellFate(Mechanism):
     acid_ph = param("6.78", bounds=("6.4", "6.9"), source="[code] bmmbUPF/abaqusIVD", evidence="model",
                     description="pH at which acid death is half its full rate")
     acid_width = param("0.02", bounds=("0.005", "0.1"), source="assumed: smooths the published step", evidence="assumed",
-                       description="width of the acid step in pH")
+                       description="half width of the acid step in pH")
     turnover_rate = param("0.003 1/year", bounds=("0 1/year", "0.02 1/year"), source="assumed (therapies 1.5)",
                           evidence="assumed", description="basal death d0, balanced by births in health")
     proliferation_rate = param(

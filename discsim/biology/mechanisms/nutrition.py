@@ -117,17 +117,17 @@ class Nutrition(Mechanism):
         "2 1/mm", bounds=("0.02 1/mm", "20 1/mm"), source="assumed (default_disc f scans 0.12 and 0.3)", evidence="assumed",
         description="k in h = k D_w (diffusion-limited supply)",
     )
-    endplate_far_oxygen = param("5.45 kPa", bounds=("3.8 kPa", "7.1 kPa"), source=_FAR, evidence="model", internal="kPa",
+    endplate_far_oxygen = param("5.4451 kPa", bounds=("3.8 kPa", "7.1 kPa"), source=_FAR, evidence="model", internal="kPa",
                                 description="oxygen in the vessels of the endplate")
-    endplate_far_lactate = param("0.38 mM", bounds=("0.1 mM", "1.2 mM"), source=_FAR, evidence="model",
+    endplate_far_lactate = param("0.38645 mM", bounds=("0.1 mM", "1.2 mM"), source=_FAR, evidence="model",
                                  description="lactate in the vessels of the endplate")
-    endplate_far_glucose = param("4.19 mM", bounds=("1 mM", "6 mM"), source=_FAR, evidence="model",
+    endplate_far_glucose = param("4.1922 mM", bounds=("1 mM", "6 mM"), source=_FAR, evidence="model",
                                  description="glucose in the vessels of the endplate")
-    rim_far_oxygen = param("6.09 kPa", bounds=("4 kPa", "8 kPa"), source=_FAR, evidence="model", internal="kPa",
+    rim_far_oxygen = param("6.0876 kPa", bounds=("4 kPa", "8 kPa"), source=_FAR, evidence="model", internal="kPa",
                            description="oxygen in the vessels at the rim")
-    rim_far_lactate = param("0.60 mM", bounds=("0.1 mM", "1.5 mM"), source=_FAR, evidence="model",
+    rim_far_lactate = param("0.60208 mM", bounds=("0.1 mM", "1.5 mM"), source=_FAR, evidence="model",
                             description="lactate in the vessels at the rim")
-    rim_far_glucose = param("5.17 mM", bounds=("1 mM", "7 mM"), source=_FAR, evidence="model",
+    rim_far_glucose = param("5.1719 mM", bounds=("1 mM", "7 mM"), source=_FAR, evidence="model",
                             description="glucose in the vessels at the rim")
     endplate_level_oxygen = param("5.1 kPa", bounds=("0.5 kPa", "25 kPa"), source=_SET, evidence="model", internal="kPa",
                                   description="oxygen at the endplate (levels)")

@@ -40,7 +40,7 @@ class StemCells(Mechanism):
     acid_ph = param("6.78", bounds=("6.4", "6.9"), source=_ZHU, evidence="assumed",
                     description="pH of half acid death, undifferentiated")
     acid_width = param("0.02", bounds=("0.005", "0.1"), source="assumed: smooths the step", evidence="assumed",
-                       description="width of the acid step in pH")
+                       description="half width of the acid step in pH")
     undifferentiated_demand = param(
         "3", bounds=("0.5", "8.5"),
         source="assumed: between trough (1) and early (8) glucose uptake of Zhong 2018 10.1007/s10439-018-2067-x (unit corrected)",
