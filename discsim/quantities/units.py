@@ -96,7 +96,8 @@ def parse(text: object, target: str) -> float:
     """
     bare_allowed = str(registry().Unit(target).dimensionality) == "dimensionless"
     if isinstance(text, bool) or not isinstance(text, (int, float, str)):
-        raise UnitError(f'{text!r} is no quantity; write text such as "1 {target}"')
+        wanted = "a number" if bare_allowed else f'text such as "1 {target}"'
+        raise UnitError(f"{text!r} is no quantity; write {wanted}")
     if isinstance(text, str):
         number, unit = split(text)
     else:

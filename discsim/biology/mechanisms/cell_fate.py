@@ -39,7 +39,7 @@ class CellFate(Mechanism):
     turnover_rate = param("0.003 1/year", bounds=("0 1/year", "0.02 1/year"), source="assumed (therapies 1.5)",
                           evidence="assumed", description="basal death d0, balanced by births in health")
     proliferation_rate = param(
-        {"NP": "0.0156 1/year", "inner_AF": "0.0153 1/year", "outer_AF": "0.0151 1/year", "CEP": "0.0151 1/year"},
+        {"NP": "0.01603982 1/year", "inner_AF": "0.01624135 1/year", "outer_AF": "0.01577564 1/year", "CEP": "0.01543302 1/year"},
         bounds=("0 1/year", "0.2 1/year"),
         source="derived: healthy steady state keeps the preset density (discsim vv, case homeostasis)", evidence="assumed",
         description="birth rate mu without crowding",

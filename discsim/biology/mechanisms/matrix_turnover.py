@@ -24,7 +24,8 @@ class MatrixTurnover(Mechanism):
     homeostasis = {"gag_synthesis_rate": "gag"}
 
     gag_synthesis_rate = param(
-        {"NP": "2.9 pg/cell/day", "inner_AF": "1.2 pg/cell/day", "outer_AF": "0.75 pg/cell/day", "CEP": "0.36 pg/cell/day"},
+        {"NP": "2.830986 pg/cell/day", "inner_AF": "1.335239 pg/cell/day", "outer_AF": "0.7896689 pg/cell/day",
+         "CEP": "0.3673058 pg/cell/day"},
         bounds=("0.05 pg/cell/day", "30 pg/cell/day"),
         source="derived: healthy steady state keeps the preset fixed charge (discsim vv, case homeostasis)", evidence="model",
         description="synthesis per native cell s0, before pH and glucose gates",
