@@ -172,6 +172,11 @@ class Composition:
         """Names of the fields of these kinds, in a fixed order."""
         return tuple(name for name, field in self.fields.items() if field.kind in kinds)
 
+    def value_names(self) -> tuple[str, ...]:
+        """Names that stand at a point besides fields: derived values, drives, point quantities (not the region masks)."""
+        points = [name for name in POINT_QUANTITIES if not name.startswith("in_")]
+        return tuple(dict.fromkeys([*points, *DRIVES, *(node.gives for node in self._nodes)]))
+
     def evaluate(self, parameters: Mapping[str, Any], point: Mapping[str, Any]) -> Changes:
         """All derived values and rates at one point.
 

@@ -104,8 +104,12 @@ class OsmoBiphasic(Parameterised):
         matrix = solid.matrix_energy(I1, J, self.shear_modulus, self.lame_ratio * self.shear_modulus)
         k1 = self._profile(annulus_position, self.fibre_stiffness_inner, self.fibre_stiffness_outer)
         k2 = self._profile(annulus_position, self.fibre_exponent_inner, self.fibre_exponent_outer)
+        # the nucleus stretches so far that the exponential would overflow there, and 0 x inf is no number: no strain outside
+        outside = 1.0 - in_annulus
+        strained = in_annulus * I1 + 3.0 * outside
         fibres = sum(
-            solid.fibre_energy(I1, I4, k1, k2, self.fibre_dispersion, self.fibre_switch_width) for I4 in (I4_first, I4_second)
+            solid.fibre_energy(strained, in_annulus * I4 + outside, k1, k2, self.fibre_dispersion, self.fibre_switch_width)
+            for I4 in (I4_first, I4_second)
         )
         return matrix + in_annulus * fibres
 

@@ -63,11 +63,16 @@ class LaggedNewton:
         self._last_norm = np.inf
         vec: Any = PETSc.Vec()
         vector = vec.createWithArray(x.copy(), comm=PETSc.COMM_SELF)
-        snes.solve(None, vector)
-        reason, norm = snes.getConvergedReason(), snes.getFunctionNorm()
+        try:
+            snes.solve(None, vector)
+            reason, norm = int(snes.getConvergedReason()), snes.getFunctionNorm()
+        except PETSc.Error:  # MUMPS refuses to solve with a factor that could not be made
+            reason, norm = int(PETSc.SNES.ConvergedReason.DIVERGED_LINEAR_SOLVE), np.inf
         good = reason > 0 and np.isfinite(norm)
+        if reason == PETSc.SNES.ConvergedReason.DIVERGED_LINEAR_SOLVE:
+            self._snes = None  # a failed factor is never mended: the next attempt builds a new one
         self.iterations += snes.getIterationNumber()
-        report = Report(good, _REASONS.get(int(reason), str(reason)), snes.getIterationNumber(), self.factorisations - before, norm)
+        report = Report(good, _REASONS.get(reason, str(reason)), snes.getIterationNumber(), self.factorisations - before, norm)
         solution = vector.getArray().copy()
         vector.destroy()
         return solution, report

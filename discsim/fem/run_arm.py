@@ -145,8 +145,11 @@ class ArmRun:
         for key, amount in self._ledger.items():
             record.ledger.setdefault(key, []).append(amount)
         if any(_same(t, self.now) for t in self.problem.field_times):
-            corners, displacement = self.model.frame_arrays()
-            record.frames.append(FieldFrame(self.now, corners, displacement))
+            self._frame()
+
+    def _frame(self) -> None:
+        corners, displacement = self.model.frame_arrays()
+        self.record.frames.append(FieldFrame(self.now, corners, displacement))
 
     def finish(self) -> ArmRecord:
         """Close the record of an arm that reached the end."""
@@ -157,6 +160,8 @@ class ArmRun:
 
     def _fail(self, failure: StepFailed) -> None:
         self._mesh()
+        if self.record.times and self.problem.field_times and not any(_same(f.time, self.now) for f in self.record.frames):
+            self._frame()  # the last good state: what the disc looked like when the run ended
         self.record.status = failure.status
         advice = _ADVICE.get(failure.status, "See the step history.")
         self.record.failure = Failure(failure.status, failure.reason, self.now, advice)

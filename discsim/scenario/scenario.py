@@ -89,18 +89,18 @@ class Scenario:
 
     def resolved_disc(self) -> Disc:
         """The disc with the user's ``disc.*`` and ``materials.*`` values."""
-        owned = _by_owner(gather_regions(self.user_set), ("disc", "materials"))
+        owned = by_owner(gather_regions(self.user_set), ("disc", "materials"))
         return self.disc.with_parameters({f"{o}.{k}": v for o, table in owned.items() for k, v in table.items()})
 
     def resolved_loading(self) -> Diurnal:
         """The loading with the user's ``loading.*`` values."""
-        return self.loading.with_parameters(**_by_owner(self.user_set, ("loading",))["loading"])
+        return self.loading.with_parameters(**by_owner(self.user_set, ("loading",))["loading"])
 
     def all_mechanisms(self) -> tuple[Mechanism, ...]:
         """Mechanisms and those of the therapies; the grade fills in what the user left alone."""
         found = {m.label: m for m in self.mechanisms} | {t.label: t.mechanism for t in self.therapies}
-        own = _by_owner(gather_regions(self.user_set), tuple(found))
-        graded = _by_owner(self.disc.overrides, tuple(found))
+        own = by_owner(gather_regions(self.user_set), tuple(found))
+        graded = by_owner(self.disc.overrides, tuple(found))
         resolved = []
         for label, mechanism in found.items():
             left_alone = _left_alone(graded[label], mechanism.given)
@@ -136,7 +136,7 @@ def _left_alone(graded: Mapping[str, Any], given: frozenset[str]) -> dict[str, A
     return left
 
 
-def _by_owner(changes: Mapping[str, Any], labels: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+def by_owner(changes: Mapping[str, Any], labels: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Changes by owner label; labels may hold dots, so the longest label that fits owns a path."""
     owned: dict[str, dict[str, Any]] = {label: {} for label in labels}
     for path, value in changes.items():

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import copy
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import pydantic
 from pydantic import BaseModel, ConfigDict, Field
 
 from discsim.quantities.parameters import Parameterised, param
+from discsim.scenario.loading import Diurnal
 from discsim.scenario.readouts import DEFAULT_READOUTS
-from discsim.study.messages import Complaints, Shown, key_path
+from discsim.study.messages import Complaints, key_path
 
 SCHEMA = "discsim/1"
 _NUMERICS = "numerical setting; its error is stated beside every readout"
@@ -129,6 +130,18 @@ class Solver(Parameterised):
                            description="local error of a step, relative to a field's size")
 
 
+class ConstantLoad(Parameterised):
+    """[loading] of kind "constant": the active load of a day without rest."""
+
+    name = "loading"
+    structural_options = Diurnal.structural_options
+    load = param("0.24 MPa", bounds=("0.1 MPa", "0.6 MPa"), source="time mean of the default day (default_disc a1)",
+                 evidence="assumed", description="force per disc area, at all times")
+
+
+LOADINGS: dict[str, type[Parameterised]] = {"diurnal": Diurnal, "constant": ConstantLoad}
+
+
 class Clock(Parameterised):
     """Times of the file."""
 
@@ -199,8 +212,8 @@ def _remove(table: Any, path: tuple[str | int, ...]) -> None:
     del table[path[-1]]
 
 
-def flattened(table: Mapping[str, Any], leaf: typing.Callable[[Mapping[str, Any]], bool] = lambda inner: False) -> dict[str, Any]:
-    """Nested tables as one table with dotted keys: ``a.b = 1`` may be written with and without quotation marks."""
+def flattened(table: Mapping[str, Any], leaf: Callable[[Mapping[str, Any]], bool]) -> dict[str, Any]:
+    """Nested tables as one with dotted keys, down to ``leaf``: ``a.b = 1`` may stand with and without quotation marks."""
     flat: dict[str, Any] = {}
     for key, value in table.items():
         if isinstance(value, Mapping) and value and not leaf(value):
@@ -208,8 +221,3 @@ def flattened(table: Mapping[str, Any], leaf: typing.Callable[[Mapping[str, Any]
         else:
             flat[key] = value
     return flat
-
-
-def unknown_version(given: object) -> Shown | None:
-    """How a schema of another version is shown; nothing for one that is missing or no text."""
-    return Shown(repr(given)) if isinstance(given, str) and given != SCHEMA else None

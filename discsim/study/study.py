@@ -14,6 +14,7 @@ from discsim.scenario.readouts import DEFAULT_READOUTS
 from discsim.scenario.scenario import Scenario
 
 if TYPE_CHECKING:
+    from discsim.problem.record import ArmRecord
     from discsim.study.result import Result
 
 DEFAULT_TIMES = ("0 year", "1 year", "5 year", "10 year")
@@ -25,7 +26,8 @@ class Study:
     """Scenarios compared with one another. The first is what the others are compared with.
 
     ``times``: times of the table (text with units; those beyond the duration are dropped); ``field_times``: times at which
-    fields are kept (start and end where left out); ``design`` and ``check`` are kept for the sweep engine.
+    fields are kept (start and end where left out); ``fields``: which are kept (all where left out); ``design`` and ``check``
+    are kept for the sweep engine.
     """
 
     scenarios: Mapping[str, Scenario]
@@ -33,6 +35,7 @@ class Study:
     title: str = ""
     times: tuple[str, ...] = DEFAULT_TIMES
     field_times: tuple[str, ...] | None = None
+    fields: tuple[str, ...] | None = None
     steps: StepRule = StepRule()
     design: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     check: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -43,6 +46,8 @@ class Study:
         bad = [name for name in self.scenarios if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]*", name)]
         if bad:
             raise ValueError(f"scenario name {bad[0]!r}: letters, digits and _ only, starting with a letter")
+        if "parameters" in self.scenarios:
+            raise ValueError("no scenario can be called 'parameters': that is the parameter table; choose another name")
 
     def problem(self) -> Problem:
         """What an engine is given."""
@@ -57,7 +62,14 @@ class Study:
         """Solve every scenario once at nominal values."""
         from discsim.study.result import Result
 
-        return Result.from_records(self, make_engine(engine).run(self.problem(), progress))
+        return Result.from_records(self, self.with_kept_fields(make_engine(engine).run(self.problem(), progress)))
+
+    def with_kept_fields(self, records: list[ArmRecord]) -> list[ArmRecord]:
+        """The records with only the fields that the study keeps."""
+        if self.fields is not None:
+            for frame in (frame for record in records for frame in record.frames):
+                frame.corners = {name: values for name, values in frame.corners.items() if name in self.fields}
+        return records
 
 
 def make_engine(name: str) -> Engine:

@@ -54,8 +54,6 @@ def build_tree(study: Study, records: Sequence[ArmRecord]) -> xr.DataTree:
     found = [record.name for record in records]
     if sorted(found) != sorted(study.scenarios):
         raise ValueError(f"records of {', '.join(found) or 'no arm'}; the study has {', '.join(study.scenarios)}")
-    if PARAMETERS in study.scenarios:
-        raise ValueError(f"no scenario can be called {PARAMETERS!r}: that is the parameter table; choose another name")
     problem = study.problem()
     rows = used_parameters(study.scenarios, problem)
     by_name = {record.name: record for record in records}

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import pkgutil
 from collections.abc import Callable, Iterable
 from typing import Literal
 
 Role = Literal["input", "calibration", "verification", "validation", "report"]
-_MODULES = ("mechanics", "transport", "manufactured", "revolution", "default_disc", "homeostasis", "supply", "therapies", "discretisation")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,10 +67,12 @@ class Outcome:
 
 
 def cases() -> list[Case]:
-    """All cases, from the modules of this room (each has ``CASES``)."""
+    """All cases: the ``CASES`` of every module of this room."""
+    import discsim.vv
+
     found: list[Case] = []
-    for name in _MODULES:
-        found += importlib.import_module(f"discsim.vv.{name}").CASES
+    for module in pkgutil.iter_modules(discsim.vv.__path__):
+        found += getattr(importlib.import_module(f"discsim.vv.{module.name}"), "CASES", [])
     return found
 
 

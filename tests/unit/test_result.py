@@ -209,9 +209,8 @@ def test_order_of_records_does_not_matter(therapy_study: Study, good_records: li
 
 
 def test_scenario_cannot_be_called_like_the_parameter_table(therapy_study: Study) -> None:
-    study = replace(therapy_study, scenarios={"parameters": therapy_study.scenarios["untreated"]})
     with pytest.raises(ValueError, match="no scenario can be called 'parameters'"):
-        Result.from_records(study, [ArmRecord("parameters")])
+        replace(therapy_study, scenarios={"parameters": therapy_study.scenarios["untreated"]})
 
 
 def test_fields_without_mesh_are_refused(therapy_study: Study, good_records: list[ArmRecord]) -> None:
