@@ -177,6 +177,17 @@ class Composition:
         points = [name for name in POINT_QUANTITIES if not name.startswith("in_")]
         return tuple(dict.fromkeys([*points, *DRIVES, *(node.gives for node in self._nodes)]))
 
+    def reads_and_gives(self, label: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
+        """Names that one mechanism reads, derived and local values that it gives, and drives that it adds to."""
+        index = [mechanism.label for mechanism in self.mechanisms].index(label)
+        mechanism, own = self.mechanisms[index], [node for node in self._nodes if node.mechanism == index]
+        reads = [name for node in own for name in node.reads]
+        for name in ("rates", "diffusivities"):
+            if hasattr(mechanism, name):
+                reads += [mechanism.full_name(argument) for argument in _reads(getattr(type(mechanism), name))]
+        gives = tuple(node.gives for node in own if not node.additive)
+        return tuple(dict.fromkeys(reads)), gives, tuple(node.gives for node in own if node.additive)
+
     def evaluate(self, parameters: Mapping[str, Any], point: Mapping[str, Any]) -> Changes:
         """All derived values and rates at one point.
 

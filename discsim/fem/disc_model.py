@@ -156,6 +156,7 @@ class DiscModel:
             prestress, q = self._prestress[key]
             self.mechanics.prestress.x.array[:] = prestress
             self.mechanics.set_state(q)
+            self.mechanics.last_load = self.load
         else:
             self.mechanics.find_prestress(self.load)
             self._prestress[key] = (self.mechanics.prestress.x.array.copy(), self.mechanics.q.copy())
@@ -189,7 +190,7 @@ class DiscModel:
 
     def _solve_mechanics(self) -> None:
         before = self._vertex_volumes() if self.signalling else None
-        self.mechanics.solve(self.load)
+        self.mechanics.reach(self.load)
         if self.signalling and before is not None:
             self.signalling.reshape(before, self._vertex_volumes())
 

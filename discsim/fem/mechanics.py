@@ -40,7 +40,7 @@ class Mechanics:
         self.ramp = fem.Constant(spaces.mesh, 1.0)
         self._define(model)
         self.constraint, self.plate_column = self._constrain(plate)
-        self.force = 0.0
+        self.last_load = 0.0
         self._load = np.zeros(self.constraint.shape[1])
         self.solver = LaggedNewton(
             self.constraint.shape[1], self._reduced_residual, self._reduced_jacobian, absolute=1e-7, relative=1e-13
@@ -158,6 +158,17 @@ class Mechanics:
         if at_corners and self._corner_margin().min() <= 0.0:
             self.set_state(before)
             raise StepFailed(Status.UNPHYSICAL, "volume ratio below the bound of the swelling law")
+        self.last_load = load
+
+    def reach(self, load: float, halvings: int = 5) -> None:
+        """Equilibrium at ``load``, in smaller increments where one jump from the last load does not converge."""
+        try:
+            self.solve(load)
+        except StepFailed:
+            if halvings == 0 or load == self.last_load:
+                raise
+            self.reach(0.5 * (self.last_load + load), halvings - 1)
+            self.reach(load, halvings - 1)
 
     def set_state(self, q: np.ndarray) -> None:
         """Set the free unknowns (for retry and restart)."""

@@ -54,6 +54,16 @@ class ArmRun:
 
     def _apply_events(self) -> None:
         """Doses and parameter changes that fall on the present time; solutes settle anew, no time passes."""
+        saved = self.model.state.copy()
+        try:
+            happened = self._events_now()
+        except StepFailed:
+            self.model.state.restore(saved)
+            raise
+        if happened or any(_same(t, self.now) for t in self.problem.event_times()):
+            self._previous = None  # the line through the last two states means nothing across an event
+
+    def _events_now(self) -> bool:
         happened = False
         for at, changes in self.arm.changes:
             if _same(at, self.now):
@@ -67,8 +77,7 @@ class ArmRun:
                 happened = True
         if happened:
             self.model.settle()
-        if happened or any(_same(t, self.now) for t in self.problem.event_times()):
-            self._previous = None  # the line through the last two states means nothing across an event
+        return happened
 
     def advance(self, end: float, limit: float) -> float:
         """One shared step to ``end``, cut where it must be; returns its error. Raises ``StepFailed`` where hopeless."""
@@ -201,7 +210,6 @@ class ArmRun:
             saved, ledger = self.model.state.copy(), dict(self._ledger)
             previous, history = self._previous, len(self.record.history)
             try:
-                start = self.now
                 error = self._advance(end, np.inf, 0)
             except StepFailed as failure:
                 if dt <= self.problem.steps.first / 2**self.problem.steps.halvings:
@@ -211,15 +219,19 @@ class ArmRun:
                 continue
             if not control.accept(dt, error):
                 self.model.state.restore(saved)
-                self._ledger, self._previous, self.now = ledger, previous, start
+                self._ledger, self._previous = ledger, previous
                 del self.record.history[history:]
                 continue
             self.now = end
-            self._apply_events()
+            steps.append(end)
+            try:
+                self._apply_events()
+            except StepFailed as failure:
+                self._fail(failure)
+                return tuple(steps)
             self._write()
             if any(_same(t, end) for t in events):
                 control.restart()
-            steps.append(end)
             report(end, dt, len(steps))
         self.finish()
         return tuple(steps)

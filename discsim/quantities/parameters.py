@@ -148,12 +148,7 @@ class Parameterised:
     @classmethod
     def parameters(cls) -> dict[str, Parameter]:
         """Declared parameters by name, base classes first."""
-        found: dict[str, Parameter] = {}
-        for base in reversed(cls.__mro__):
-            for key, value in vars(base).items():
-                if isinstance(value, Parameter):
-                    found[key] = dataclasses.replace(value, name=f"{cls.name or cls.__name__}.{key}")
-        return found
+        return dict(_declared(cls))
 
     @classmethod
     def keys(cls) -> tuple[str, ...]:
@@ -193,3 +188,13 @@ class Parameterised:
         view.__dict__.update(values)
         view.__dict__.update(self.chosen)
         return view
+
+
+@functools.cache
+def _declared(cls: type[Parameterised]) -> dict[str, Parameter]:
+    found: dict[str, Parameter] = {}
+    for base in reversed(cls.__mro__):
+        for key, value in vars(base).items():
+            if isinstance(value, Parameter):
+                found[key] = dataclasses.replace(value, name=f"{cls.name or cls.__name__}.{key}")
+    return found

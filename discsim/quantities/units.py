@@ -49,6 +49,7 @@ def _internal_by_dimension() -> dict[str, str]:
     return {str(ureg.Unit(text).dimensionality): text for text in _INTERNAL_UNITS}
 
 
+@functools.cache
 def internal_unit(unit: str) -> str:
     """The internal unit of the dimension of ``unit``; raises ``UnitError`` for a dimension the project does not use."""
     dimension = str(registry().Unit(unit).dimensionality)
@@ -88,13 +89,18 @@ def factor(unit: str, target: str) -> float:
     return value
 
 
+@functools.cache
+def _has_no_dimension(unit: str) -> bool:
+    return str(registry().Unit(unit).dimensionality) == "dimensionless"
+
+
 def parse(text: object, target: str) -> float:
     """Value of ``text`` in ``target`` units.
 
     A bare number is accepted only where ``target`` is dimensionless. Raises ``UnitError`` for text that is no quantity, a
     wrong dimension, a missing unit, NaN or infinity.
     """
-    bare_allowed = str(registry().Unit(target).dimensionality) == "dimensionless"
+    bare_allowed = _has_no_dimension(target)
     if isinstance(text, bool) or not isinstance(text, (int, float, str)):
         wanted = "a number" if bare_allowed else f'text such as "1 {target}"'
         raise UnitError(f"{text!r} is no quantity; write {wanted}")

@@ -50,8 +50,8 @@ def layered(cls: type[Parameterised], below: Mapping[str, Any], above: Mapping[s
 def expanded(cls: type[Parameterised], above: Mapping[str, Any]) -> Table:
     """A layer with the numbers that its options stand for written out."""
     parameters = cls.parameters()
-    table: Table = {}
-    for key in above:
+    table: Table = {key: above[key] for key in above if key not in parameters}
+    for key in table.copy():
         for name, text in cls.options.get(key, {}).get(above[key], {}).items() if key in cls.options else ():
             table[name] = _spread(parameters[name], text)
     for key, value in above.items():

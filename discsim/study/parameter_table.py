@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from discsim.scenario.scenario import Scenario
     from discsim.scenario.therapy import Therapy
 
+PARAMETERS = "parameters"  # name of the table in a result; no scenario can have it
 ORIGINS = ("default", "grade", "option", "user", "event", "derived")
 
 

@@ -20,9 +20,10 @@ from discsim.problem.problem import YEAR
 from discsim.problem.record import ArmRecord
 from discsim.problem.status import Failure, Status
 from discsim.study.evidence import PartialAssumption
+from discsim.study.parameter_table import PARAMETERS
 from discsim.study.provenance import now
 from discsim.study.store import ResultError, read_tree, write_tree
-from discsim.study.tree import LEDGER, PARAMETERS, build_tree
+from discsim.study.tree import LEDGER, build_tree
 
 if TYPE_CHECKING:
     from discsim.study.study import Study

@@ -12,11 +12,11 @@ from discsim.quantities.parameters import ParameterError
 from discsim.study.assemble import flat_changes, members, merged_changes, merged_events, therapies_of
 from discsim.study.layers import Table, checked_table, checked_value, expanded
 from discsim.study.messages import Complaints, Shown, canonical, key_path, quoted
+from discsim.study.parameter_table import PARAMETERS
 from discsim.study.paths import Owner, Paths, ScenarioPlaces, Spot, Target, find_in, together
 from discsim.study.schema import Clock, ScenarioTable
 from discsim.study.therapy_tables import TherapyReader
 from discsim.study.toml_text import Inline
-from discsim.study.tree import PARAMETERS
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -232,6 +232,9 @@ class ScenarioReader:
             self.complaints.add(where, given, "one mechanism per label", 'give one of them a label, such as label = "second"')
 
     def _twins(self, name: str) -> list[str]:
+        labels = [t["label"] for member in members(self.document, name) for t in self.document[member].get("therapy", ())]
+        if len(set(labels)) == len(labels):
+            return []
         try:
             therapies = therapies_of(self.document, name)
         except ParameterError:  # a value that was left out made two others clash; the mistake itself is told

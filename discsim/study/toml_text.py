@@ -80,7 +80,8 @@ def _write_table(lines: list[str], path: tuple[str, ...], table: Mapping[str, An
         inner = (*path, key)
         header = ".".join(map(_key, inner))
         if isinstance(value, Mapping) and _is_block(value):
-            lines += ["", f"[{header}]"]
+            if not value or not all(map(_is_block, value.values())):
+                lines += ["", f"[{header}]"]
             _write_table(lines, inner, value)
         elif _is_block(value):
             for item in value:

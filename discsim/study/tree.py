@@ -16,13 +16,12 @@ from discsim.problem.problem import YEAR, Problem
 from discsim.problem.record import ArmRecord, FieldFrame
 from discsim.quantities.fields import DRIVES, POINT_QUANTITIES, Field
 from discsim.study.evidence import partial_assumptions
-from discsim.study.parameter_table import UsedParameter, used_parameters
+from discsim.study.parameter_table import PARAMETERS, UsedParameter, used_parameters
 from discsim.study.provenance import root_attributes
 
 if TYPE_CHECKING:
     from discsim.study.study import Study
 
-PARAMETERS = "parameters"
 LEDGER = "ledger_"
 # Units of this project that UDUNITS cannot read, and equal ones that it can: only the word changes, never the number.
 UDUNITS = {
