@@ -1,345 +1,429 @@
-"""The command line. Heavy rooms are imported where they are used: ``--help``, ``validate`` and ``params`` answer at once.
+"""The command line. Rooms that need long to load are imported by the command that needs them.
 
-Exit codes: 0 well, 1 unexpected error, 2 bad input, 3 finished with failed arms, 4 environment, 6 evidence missing, 130 interrupted.
+Exit codes: 0 well, 1 an error of discsim itself, 2 bad input, 3 finished with failed arms, 4 environment, 6 evidence missing,
+130 interrupted.
 """
 
 from __future__ import annotations
 
 import contextlib
-import csv
-import dataclasses
+import enum
+import functools
+import signal
 import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
 if TYPE_CHECKING:
-    from discsim.problem.engine import ProgressHook
+    from discsim.problem.engine import Engine, Progress
+    from discsim.problem.record import ArmRecord
+    from discsim.report.progress import RunProgress
     from discsim.study.result import Result
     from discsim.study.study import Study
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
+BAD_INPUT, FAILED_ARMS, ENVIRONMENT, NO_EVIDENCE, INTERRUPTED = 2, 3, 4, 6, 130
+RESULT_FILE = "result.nc"
+PLAIN_WIDTH = 220  # columns of a table that is not shown on a terminal
+
+app = typer.Typer(
+    name="discsim", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Intervertebral disc: mechanics, nutrition, cells, matrix and therapies over years.",
+)
 vv_app = typer.Typer(no_args_is_help=True, help="Verification and validation, case by case.")
 app.add_typer(vv_app, name="vv")
-out, err = Console(highlight=False), Console(stderr=True, highlight=False)
-
-FileArgument = Annotated[Path, typer.Argument(metavar="FILE", help="experiment file (TOML)", show_default=False)]
-SetOption = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="override a key of the file; may be repeated")]
-RESULT = "result.nc"
 
 
-def _stop(code: int, *lines: str) -> NoReturn:
-    for line in lines:
-        err.print(line, markup=False, soft_wrap=True)
-    raise typer.Exit(code)
+class Format(enum.StrEnum):
+    """How a table is written."""
+
+    TABLE = "table"
+    CSV = "csv"
+
+
+class _Stop(Exception):
+    """End of a command with a code and a line on standard error."""
+
+    def __init__(self, code: int, message: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class _Settings:
+    debug = False
+
+
+Experiment = Annotated[Path, typer.Argument(metavar="FILE", help="Experiment file (TOML).")]
+Override = Annotated[
+    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Set a value of the file; may be given again.")
+]
+
+
+def _error(message: str) -> None:
+    Console(stderr=True).print(Text(message), soft_wrap=True)
+
+
+def _console() -> Console:
+    console = Console()
+    return console if console.is_terminal else Console(width=PLAIN_WIDTH)
+
+
+def _guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with every error turned into lines and an exit code."""
+
+    @functools.wraps(command)
+    def guarded(*args: Any, **keywords: Any) -> None:
+        try:
+            command(*args, **keywords)
+        except (typer.Exit, BrokenPipeError):
+            raise
+        except _Stop as stop:
+            if str(stop):
+                _error(str(stop))
+            raise typer.Exit(stop.code) from None
+        except KeyboardInterrupt:
+            _error("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+        except Exception as error:
+            code, message = _judged(error)
+            if code == 1 and _Settings.debug:
+                raise
+            _error(message)
+            raise typer.Exit(code) from None
+
+    return guarded
+
+
+def _judged(error: Exception) -> tuple[int, str]:
+    """Exit code and message of an error. Rooms are loaded here, where something failed anyway."""
+    from discsim.study.environment import MissingTool
+    from discsim.study.messages import ConfigError
+
+    if isinstance(error, ConfigError):
+        count = len(error.problems)
+        return BAD_INPUT, f"{error}\n{error.source}: {count} mistake{'s' if count > 1 else ''}"
+    if isinstance(error, MissingTool):
+        return ENVIRONMENT, str(error)
+    if type(error).__name__ == "ResultError":  # its module loads xarray, which only commands that meet results need
+        return BAD_INPUT, str(error)
+    reason = " ".join(str(error).split()) or "no message"
+    return 1, f"discsim failed: {type(error).__name__}: {reason} (discsim --debug ... shows the traceback)"
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from discsim import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
 
 
 @app.callback()
-def _main(
-    context: typer.Context, debug: Annotated[bool, typer.Option("--debug", help="show tracebacks of unexpected errors")] = False
+def main(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an unexpected error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+    ] = False,
 ) -> None:
-    context.obj = debug
-
-
-def _read(file: Path, overrides: list[str]) -> Study:
-    from discsim.study.config import ConfigError, read_study
-
-    try:
-        return read_study(file, overrides)
-    except ConfigError as error:
-        _stop(2, *[str(problem) for problem in error.problems])
+    """Which repair helps this disc: cells, genes, both, or neither?"""
+    _Settings.debug = debug
 
 
 @app.command()
-def validate(file: FileArgument, overrides: SetOption = []) -> None:  # noqa: B006 (typer reads the default only)
-    """Check an experiment file: all mistakes at once, nothing started."""
-    study = _read(file, overrides)
-    first = next(iter(study.scenarios.values()))
-    out.print(f"ok: {len(study.scenarios)} scenarios ({', '.join(study.scenarios)}), {first.duration}")
-    if study.design:
-        out.print(f"    design: {study.design.get('kind', '?')}, {len(study.design.get('vary', {}))} varied parameters")
+@_guarded
+def validate(file: Experiment, overrides: Override = None) -> None:
+    """Check an experiment file and tell every mistake at once."""
+    from discsim.study.config import read_study
+
+    study = read_study(file, overrides or ())
+    design = f"; {study.design['kind']} design over {len(study.design['vary'])} numbers" if study.design else ""
+    names = ", ".join(study.scenarios)
+    count = len(study.scenarios)
+    duration = next(iter(study.scenarios.values())).duration
+    typer.echo(f"ok: {count} scenario{'s' if count > 1 else ''} ({names}), {duration}, {len(study.readouts)} readouts{design}")
 
 
 @app.command()
+@_guarded
 def params(
-    grade: Annotated[int, typer.Option(help="grade whose presets are shown")] = 1,
-    form: Annotated[str, typer.Option("--format", help="table or csv")] = "table",
-    mechanism: Annotated[str | None, typer.Option(help="only this mechanism, therapy or part")] = None,
+    grade: Annotated[int, typer.Option(help="Pfirrmann grade whose values are shown.")] = 1,
+    output: Annotated[Format, typer.Option("--format", help="How to write the table.")] = Format.TABLE,
+    mechanism: Annotated[str | None, typer.Option(help="Only this mechanism, therapy, disc, materials, loading or solver.")] = None,
 ) -> None:
-    """Every parameter: value, unit, bounds, evidence, source."""
-    from discsim.cli_tables import ParameterRow, owners, parameter_rows
+    """Every parameter: default, unit, bounds, evidence, source."""
+    from discsim.report.catalogue import print_parameters, write_parameters
+    from discsim.study.catalogue import declared_parameters
 
-    if form not in ("table", "csv"):
-        _stop(2, f"--format: {form!r} is neither table nor csv")
-    if mechanism is not None and mechanism not in owners():
-        _stop(2, f"--mechanism: {mechanism!r} is not known; there are {', '.join(owners())}")
     try:
-        rows = [row for row in parameter_rows(grade) if mechanism in (None, row.owner)]
+        rows = list(declared_parameters(grade, mechanism))
     except ValueError as error:
-        _stop(2, f"--grade: {error}")
-    names = [field.name for field in dataclasses.fields(ParameterRow)]
-    if form == "csv":
-        writer = csv.writer(sys.stdout, lineterminator="\n")
-        writer.writerow(names)
-        writer.writerows(dataclasses.astuple(row) for row in rows)
-        return
-    table = Table("parameter", "region", "value", "unit", "bounds", "evidence", "source", "description")
-    for row in rows:
-        table.add_row(
-            f"{row.owner}.{row.parameter}", row.region, f"{row.value:.5g}", row.unit, f"{row.low:.4g} to {row.high:.4g}",
-            row.evidence, row.source, row.description,
-        )  # fmt: skip
-    _wide(table)
-
-
-def _wide(table: Table) -> None:
-    """Print a table; without a terminal, as wide as it needs, so that nothing is cut."""
-    (out if out.is_terminal else Console(width=250, highlight=False)).print(table)
+        raise _Stop(BAD_INPUT, str(error)) from None
+    if output is Format.CSV:
+        write_parameters(rows, sys.stdout)
+    else:
+        print_parameters(rows, _console())
 
 
 @app.command()
+@_guarded
 def mechanisms() -> None:
-    """The mechanisms: what each reads and changes, and where it comes from."""
-    from discsim.cli_tables import mechanism_rows
+    """What every mechanism reads, changes and is based on."""
+    from discsim.report.catalogue import print_mechanisms
+    from discsim.study.catalogue import mechanism_entries
 
-    table = Table("mechanism", "reads", "changes and gives", "reference", show_lines=True)
-    for row in mechanism_rows():
-        table.add_row(row.name, row.reads, row.changes, row.reference)
-    _wide(table)
+    print_mechanisms(mechanism_entries(), _console())
 
 
 @app.command()
+@_guarded
 def fields() -> None:
-    """The table of fields: unit, kind, meaning."""
-    from discsim.cli_tables import field_rows
+    """Fields, drives and point quantities with their units."""
+    from discsim.report.catalogue import print_fields
+    from discsim.study.catalogue import field_entries
 
-    table = Table("field", "symbol", "unit", "kind", "description")
-    for name, field in field_rows():
-        table.add_row(name, field.symbol, field.unit, field.kind, field.description)
-    _wide(table)
+    print_fields(field_entries(), _console())
 
 
 @app.command()
+@_guarded
 def run(
-    context: typer.Context,
-    file: FileArgument,
-    folder: Annotated[Path | None, typer.Option("--out", metavar="DIR", help="where results go [out/<name>]")] = None,
-    force: Annotated[bool, typer.Option("--force", help="replace an existing result")] = False,
-    engine: Annotated[str, typer.Option(help="fem: the reference engine")] = "fem",
-    error_estimate: Annotated[bool, typer.Option(help="state the discretisation error (a coarser mesh, halved steps)")] = True,
-    overrides: SetOption = [],  # noqa: B006
+    file: Experiment,
+    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder of the result; out/NAME where left out.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing result.")] = False,
+    engine: Annotated[str, typer.Option(help="Engine.")] = "fem",
+    overrides: Override = None,
+    error_estimate: Annotated[bool, typer.Option(help="State the error by mesh and steps, from two more coarse runs.")] = True,
 ) -> None:
-    """Run every scenario once at nominal values: table, result file, pictures."""
-    study = _read(file, overrides)
-    target = folder or Path("out") / (file.resolve().parent.name if file.stem == "study" else file.stem)
-    if (target / RESULT).exists() and not force:
-        _stop(2, f"{target / RESULT} exists; give --force to replace it, or --out for another folder")
-    if study.design or study.check:
-        out.print("[design] and [check] are valid and are not run here: run solves each scenario once at nominal values")
-    started = time.perf_counter()
-    with _errors(bool(context.obj)):
-        result = _solve(study, engine, error_estimate)
-        target.mkdir(parents=True, exist_ok=True)
-        result.save(target / RESULT, overwrite=force)
-        _report(result, target)
-    out.print(f"{time.perf_counter() - started:.0f} s; result and pictures in {target}", soft_wrap=True)
-    if result.failed():
-        raise typer.Exit(3)
+    """Solve every scenario once at its nominal values: table, result.nc and pictures."""
+    from discsim.report.tables import print_summary
+    from discsim.study.config import read_study
+
+    study = read_study(file, overrides or ())
+    folder = out if out is not None else Path("out") / _name(file)
+    _prepare(folder, force)
+    solver = _engine(engine)
+    left = [f"[{name}]" for name, table in (("design", study.design), ("check", study.check)) if table]
+    if left:
+        _error(f"run solves the scenarios at their nominal values; {' and '.join(left)} {'is' if len(left) == 1 else 'are'} not run")
+    result = _solve(study, solver, folder, error_estimate)
+    print_summary(result, _console())
+    failed = result.failed()
+    _error(f"result in {folder / RESULT_FILE}")
+    if failed:
+        raise _Stop(FAILED_ARMS, f"{len(failed)} of {len(result.scenario_names)} arms did not finish: {', '.join(failed)}")
 
 
-def _solve(study: Study, name: str, error_estimate: bool) -> Result:
-    from discsim.study.discretisation import NoEstimate, estimate
-    from discsim.study.result import Result
-    from discsim.study.study import make_engine
+def _name(file: Path) -> str:
+    """Name of an experiment: its folder's, where the file has the usual name, else the file's."""
+    return file.resolve().parent.name or file.stem if file.stem == "study" else file.stem
 
+
+def _prepare(folder: Path, force: bool) -> None:
+    """Refuse a result that exists and a folder that cannot be written to, before anything is computed."""
+    target = folder / RESULT_FILE
+    if target.exists() and not force:
+        raise _Stop(BAD_INPUT, f"{target}: exists; --force replaces it, --out DIR writes elsewhere")
     try:
-        engine = make_engine(name)
-    except ValueError as error:
-        _stop(2, f"--engine: {error}")
+        folder.mkdir(parents=True, exist_ok=True)
+        with (folder / f".{RESULT_FILE}.writable").open("w"):
+            pass
+        (folder / f".{RESULT_FILE}.writable").unlink()
+    except OSError as error:
+        raise _Stop(BAD_INPUT, f"{folder}: cannot be written to ({error.strerror})") from None
+
+
+def _engine(name: str) -> Engine:
+    from discsim.study.environment import MissingTool, need_compiler
+    from discsim.study.study import ENGINES, make_engine
+
+    if name not in ENGINES:
+        raise _Stop(BAD_INPUT, f"--engine {name}: there is {', '.join(ENGINES)}")
+    need_compiler()
+    try:
+        return make_engine(name)
     except ImportError as error:
-        _stop(4, str(error))
-    with _progress("") as hook:
+        raise MissingTool(str(error)) from None
+
+
+def _solve(study: Study, engine: Engine, folder: Path, error_estimate: bool) -> Result:
+    """Run, save, state the error, draw. The result is kept as soon as there is one."""
+    from discsim.report.plots import save_all
+    from discsim.report.progress import RunProgress
+    from discsim.study.result import Result
+
+    with _interruptible() as check, RunProgress(Console(stderr=True)) as progress:
+
+        def hook(step: Progress) -> None:
+            check()
+            progress.hook(step)
+
         records = engine.run(study.problem(), hook)
-    result = Result.from_records(study, records)
-    if error_estimate:
-        try:
-            with _progress("error estimate: ") as hook:
-                result.state_discretisation_error(estimate(study, records, engine, hook))
-        except NoEstimate as reason:
-            out.print(f"no discretisation error is stated: {reason}")
+        stale = _pictures(folder)
+        result = Result.from_records(study, study.with_kept_fields(records))
+        result.save(folder / RESULT_FILE, overwrite=True)
+        if error_estimate:
+            _state_error(study, records, result, engine, progress, hook)
+            result.save(folder / RESULT_FILE, overwrite=True)
+        drawn = set(save_all(result, folder))
+        for path in stale - drawn:  # of the result that was replaced
+            path.unlink(missing_ok=True)
     return result
 
 
-def _report(result: Result, target: Path) -> None:
-    from discsim.report.plots import save_all
-    from discsim.report.tables import print_summary
-
-    save_all(result, target)
-    print_summary(result, out)
-
-
-@contextlib.contextmanager
-def _errors(debug: bool) -> Iterator[None]:
-    """One line for what a user can mend; a traceback only with ``--debug``."""
-    try:
-        yield
-    except (typer.Exit, typer.Abort):
-        raise
-    except KeyboardInterrupt:
-        _stop(130, "interrupted; nothing was written")
-    except Exception as error:
-        if debug:
-            raise
-        text = f"{type(error).__name__}: {error}".splitlines()[0]
-        if _compiler_missing(error):
-            _stop(4, "no C compiler: the form compiler needs gcc (or CC=...) at run time; install gcc and the Python headers")
-        _stop(1, text, "unexpected; discsim --debug run ... shows where")
-
-
-def _compiler_missing(error: BaseException) -> bool:
-    import shutil
-    import sysconfig
-
-    compiler = (sysconfig.get_config_var("CC") or "cc").split()[0]
-    return shutil.which(compiler) is None and shutil.which("gcc") is None
-
-
-@contextlib.contextmanager
-def _progress(prefix: str) -> Iterator[ProgressHook]:
-    """A bar on a terminal (arm, simulated time, step, dt, time left); elsewhere a line per arm."""
-    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-
-    if not out.is_terminal:
-        yield _plain_progress(prefix)
-        return
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[detail]}"), TimeRemainingColumn())
-    with Progress(*columns, console=out, transient=True) as bar:
-        task = bar.add_task(f"{prefix}compiling forms", total=1.0, detail="")
-
-        def show(at: Any) -> None:
-            share = (at.index + at.time / at.duration) / at.count
-            detail = f"{at.time / 31557600.0:.2f} of {at.duration / 31557600.0:.4g} year, step {at.step}, dt {at.dt / 86400.0:.3g} day"
-            what = f"{prefix}{at.arm} ({at.index + 1}/{at.count}, {at.stage})"
-            bar.update(task, completed=share, description=what, detail=detail)
-
-        yield show
-
-
-def _plain_progress(prefix: str) -> ProgressHook:
-    seen: set[int] = set()
-
-    def show(at: Any) -> None:
-        if at.index not in seen:
-            seen.add(at.index)
-            print(f"{prefix}arm {at.index + 1} of {at.count}: {at.arm} ({at.stage})", flush=True)
-
-    return show
-
-
-@app.command()
-def show(
-    path: Annotated[Path, typer.Argument(metavar="FILE_OR_DIR", help="result file, or folder of a run")],
-    csv_target: Annotated[str | None, typer.Option("--csv", metavar="PATH", help="export numbers; - for standard output")] = None,
-) -> None:
-    """Print the table of a result again, or export it."""
-    from discsim.report.tables import print_summary, to_csv
+def _pictures(folder: Path) -> set[Path]:
+    """Pictures of the result that stands in a folder; none where it cannot be read."""
     from discsim.study.result import Result, ResultError
 
+    if not (folder / RESULT_FILE).exists():
+        return set()
     try:
-        result = Result.load(path / RESULT if path.is_dir() else path)
-    except ResultError as error:
-        _stop(2, str(error))
-    if csv_target == "-":
-        to_csv(result, sys.stdout)
-    elif csv_target is not None:
-        to_csv(result, csv_target)
-        out.print(f"written: {csv_target}")
-    else:
-        print_summary(result, out)
+        names = Result.load(folder / RESULT_FILE).scenario_names
+    except ResultError:
+        return set()
+    return {folder / "time_courses.png", *(folder / f"fields_{name}.png" for name in names)}
+
+
+def _state_error(
+    study: Study, records: list[ArmRecord], result: Result, engine: Engine, progress: RunProgress, hook: Callable[[Progress], None]
+) -> None:
+    from discsim.study.discretisation import NoEstimate, estimate
+
+    progress.begin("error estimate")
+    try:
+        result.state_discretisation_error(estimate(study, records, engine, hook))
+    except NoEstimate as reason:
+        _error(f"no error by mesh and steps is stated: {reason}")
+    except KeyboardInterrupt:
+        _error("the result is kept, without its error by mesh and steps and without pictures")
+        raise
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[Callable[[], None]]:
+    """Make Ctrl-C hold even where a solver's callback swallows it: the next step raises it again."""
+    asked = False
+
+    def ask(number: int, frame: Any) -> None:
+        nonlocal asked
+        asked = True
+        raise KeyboardInterrupt
+
+    def check() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield check
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @app.command()
+@_guarded
+def show(
+    path: Annotated[Path, typer.Argument(metavar="FILE_OR_DIR", help="Result file, or the folder that it lies in.")],
+    csv: Annotated[str | None, typer.Option("--csv", metavar="PATH", help="Write the numbers as CSV; - for standard output.")] = None,
+) -> None:
+    """The table of a result."""
+    from discsim.report.tables import print_summary, to_csv
+    from discsim.study.result import Result
+
+    result = Result.load(path / RESULT_FILE if path.is_dir() else path)
+    if csv is None:
+        print_summary(result, _console())
+    elif csv == "-":
+        to_csv(result, sys.stdout)
+    else:
+        try:
+            to_csv(result, csv)
+        except OSError as error:
+            raise _Stop(BAD_INPUT, f"{csv}: cannot be written ({error.strerror})") from None
+
+
+@app.command()
+@_guarded
 def doctor() -> None:
-    """Whether this machine can run discsim: interpreter, DOLFINx, compiler, double precision."""
-    import platform
+    """Whether this machine can run a study."""
+    from discsim.study.environment import checks
 
-    ok = True
-    out.print(f"python {platform.python_version()} on {platform.system()} {platform.machine()}")
-    try:
-        import jax
-
-        jax.config.update("jax_enable_x64", True)
-        import jax.numpy as jnp
-
-        out.print(f"jax {jax.__version__}, {jnp.zeros(1).dtype}")
-        from discsim.fem.check import compile_small_form
-
-        out.print(compile_small_form())
-    except ImportError as error:
-        ok = False
-        out.print(f"missing: {error}; pip install 'discsim[fem]', or conda-forge fenics-dolfinx")
-    except RuntimeError as error:
-        ok = False
-        out.print(str(error))
-    out.print("all well" if ok else "the reference engine cannot run here")
-    if not ok:
-        raise typer.Exit(4)
+    found = checks()
+    for check in found:
+        typer.echo(f"{'ok' if check.good else 'MISSING':8}{check.name}: {check.found}")
+        if not check.good:
+            typer.echo(f"{'':8}{check.remedy}")
+    if not all(check.good for check in found):
+        raise _Stop(ENVIRONMENT)
 
 
 @vv_app.command("list")
+@_guarded
 def vv_list() -> None:
-    """The cases, by group."""
-    from discsim.vv.registry import groups
-
-    table = Table("group", "case", "slow", "description")
-    for group, cases in groups().items():
+    """Groups and cases."""
+    groups = _registry().groups()
+    for group, cases in groups.items():
+        typer.echo(group)
         for case in cases:
-            table.add_row(group, case.name, "slow" if case.slow else "", case.description)
-    _wide(table)
+            typer.echo(f"  {case.name}: {case.description}{' (slow)' if case.slow else ''}")
 
 
 @vv_app.command("run")
+@_guarded
 def vv_run(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[GROUP|CASE]...")] = None,
-    quick: Annotated[bool, typer.Option("--quick", help="leave out slow cases")] = False,
+    names: Annotated[list[str] | None, typer.Argument(metavar="[GROUP]...", help="Groups or cases; all where left out.")] = None,
 ) -> None:
-    """Run cases (all where none is named); 6 where a row misses without a stated reason."""
-    from discsim.vv import registry
-
-    everything = registry.cases()
-    unknown = [n for n in names or [] if n not in {c.name for c in everything} | {c.group for c in everything}]
-    if unknown:
-        _stop(2, f"{unknown[0]!r} is no case or group; see discsim vv list")
-    chosen = [c for c in everything if (not names or c.name in names or c.group in names) and not (quick and c.slow)]
-    bad: list[str] = []
-    for case in chosen:
+    """Run cases and compare their numbers with what is expected."""
+    registry = _registry()
+    groups = registry.groups()
+    cases = {case.name: case for group in groups.values() for case in group}
+    chosen: dict[str, Any] = {}
+    for name in names or groups:
+        if name not in groups and name not in cases:
+            raise _Stop(BAD_INPUT, f"no group or case {name!r}; groups are {', '.join(groups)}")
+        chosen |= {case.name: case for case in groups.get(name, [cases.get(name)])}
+    console, unexpected = _console(), []
+    for case in chosen.values():
         outcome = registry.run([case])[0]
-        _print_outcome(outcome)
-        bad += [f"{case.name}: {row}" for row in outcome.unexpected]
-    out.print(f"{len(chosen)} cases, {len(bad)} unexpected rows")
-    if bad:
-        _stop(6, *bad)
+        _print_outcome(outcome, console)
+        unexpected += [f"{case.name}: {row}" for row in outcome.unexpected]
+    if unexpected:
+        raise _Stop(NO_EVIDENCE, "\n".join(["rows whose verdict is not the stated one:", *unexpected]))
 
 
-def _print_outcome(outcome: Any) -> None:
-    table = Table("row", "quantity", "unit", "computed", "expected", "band", "role", "verdict", "note")
-    table.title = f"{outcome.case.group}: {outcome.case.description} ({outcome.seconds:.0f} s)"
+def _registry() -> Any:
+    import importlib
+
+    from discsim.study.environment import MissingTool
+
+    registry = importlib.import_module("discsim.vv.registry")
+    try:
+        registry.cases()
+    except ImportError as error:
+        raise MissingTool(f"the cases need DOLFINx and the tools of the developers ({error})") from None
+    return registry
+
+
+def _print_outcome(outcome: Any, console: Console) -> None:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in ("row", "quantity", "computed", "expected", "band", "unit", "role", "verdict", "note"):
+        table.add_column(name, overflow="fold")
     for row in outcome.rows:
-        verdict = {True: "inside", False: "MISS", None: "reported"}[row.inside]
-        reason = outcome.case.known_misses.get(row.id, "")
-        band = "" if row.inside is None else f"{_number(row.low)} to {_number(row.high)}"
-        verdict = f"{verdict} (stated)" if reason else verdict
-        table.add_row(
-            row.id, row.quantity, row.unit, _number(row.computed), _number(row.expected), band, row.role, verdict,
-            "; ".join(filter(None, (row.note, reason))),
-        )  # fmt: skip
-    _wide(table)
+        miss = outcome.case.known_misses.get(row.id)
+        verdict = {None: "", True: "inside", False: "outside"}[row.inside] + (" (stated)" if miss and row.inside is False else "")
+        band = "" if row.inside is None else f"{_bound(row.low)} to {_bound(row.high)}"
+        cells = (row.id, row.quantity, f"{row.computed:.6g}", _bound(row.expected), band, row.unit, row.role, verdict, miss or row.note)
+        table.add_row(*(Text(str(cell)) for cell in cells))
+    console.print(Text(f"{outcome.case.group}/{outcome.case.name}: {outcome.case.description} ({outcome.seconds:.1f} s)", style="bold"))
+    console.print(table)
+    console.print()
 
 
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.5g}"
+def _bound(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"

@@ -142,7 +142,7 @@ def test_run_and_show(tiny: Path) -> None:
     folder = tiny.parent / "o"
     done = call("run", str(tiny), "--out", str(folder))
     assert done.exit_code == 0, done.output
-    assert "arm 1 of 3: cells (choosing steps)" in done.stdout
+    assert "1/3 cells (choosing steps)" in done.stdout
     assert "no discretisation error is stated" in done.stdout  # mesh level 1 has no coarser one
     assert {"result.nc", "time_courses.png", "fields_untreated.png", "fields_cells.png"} <= {p.name for p in folder.iterdir()}
     shown = call("show", str(folder))

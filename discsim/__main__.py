@@ -1,0 +1,6 @@
+"""``python -m discsim``."""
+
+from discsim.cli import app
+
+if __name__ == "__main__":
+    app(prog_name="discsim")

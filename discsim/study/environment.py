@@ -1,0 +1,121 @@
+"""Whether this machine can run a study: Python, DOLFINx, a C compiler with the headers of Python, form cache, double precision."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from pathlib import Path
+
+COMPILERS = ("gcc", "cc", "clang")
+_PROGRAM = "#include <Python.h>\n#include <complex.h>\nint main(void) { return 0; }\n"
+
+
+class MissingTool(RuntimeError):
+    """Something that the run needs and this machine lacks; the message says how to get it."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Check:
+    """One requirement: whether it is met, what was found, and what to do where it is not."""
+
+    name: str
+    good: bool
+    found: str
+    remedy: str = ""
+
+
+def compiler() -> str | None:
+    """The C compiler that compiles the forms: $CC, the one Python was built with, gcc, cc or clang."""
+    configured = (os.environ.get("CC") or "", str(sysconfig.get_config_var("CC") or ""))
+    for command in (*configured, *COMPILERS):
+        try:
+            words = shlex.split(command)
+        except ValueError:
+            continue
+        if words and shutil.which(words[0]):
+            return words[0]
+    return None
+
+
+def need_compiler() -> None:
+    """Raise ``MissingTool`` where the forms could not be compiled."""
+    if compiler() is None:
+        raise MissingTool(f"no C compiler ($CC, {', '.join(COMPILERS)}); the reference engine compiles its forms: install gcc")
+
+
+def checks() -> list[Check]:
+    """All requirements, in the order in which to mend them."""
+    return [_python(), _dolfinx(), _compiler(), _cache(), _double_precision()]
+
+
+def _python() -> Check:
+    version = sys.version.split()[0]
+    good = (3, 12) <= sys.version_info[:2] < (3, 15)
+    return Check("Python", good, version, "use Python 3.12, 3.13 or 3.14")
+
+
+def _dolfinx() -> Check:
+    try:
+        backend = importlib.import_module("discsim.fem.backend")
+    except ImportError as error:
+        reason = " ".join(str(error).split())
+        return Check("DOLFINx", False, reason, "pip install 'discsim[fem]', or conda install -c conda-forge fenics-dolfinx=0.11")
+    version = str(backend.dolfinx.__version__)
+    return Check("DOLFINx", version.startswith("0.11."), version, "install version 0.11")
+
+
+def _compiler() -> Check:
+    found = compiler()
+    if found is None:
+        return Check("C compiler", False, "none", "install gcc (Debian and Ubuntu: apt-get install gcc)")
+    with tempfile.TemporaryDirectory() as folder:
+        source = Path(folder) / "probe.c"
+        source.write_text(_PROGRAM, encoding="utf-8")
+        command = [found, "-c", str(source), "-o", str(source.with_suffix(".o")), f"-I{sysconfig.get_path('include')}"]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        except (OSError, subprocess.TimeoutExpired) as error:
+            return Check("C compiler", False, f"{found} does not run ({error})", "install gcc")
+    if done.returncode == 0:
+        return Check("C compiler", True, found)
+    headers = "Python.h" in done.stderr
+    reason = "the C headers of Python are missing" if headers else "it cannot compile a small program"
+    remedy = "install them (Debian and Ubuntu: apt-get install python3-dev)" if headers else "install gcc and the C library's headers"
+    return Check("C compiler", False, f"{found}: {reason}", remedy)
+
+
+def cache_folder() -> Path:
+    """Where compiled forms are kept."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "fenics"
+
+
+def _cache() -> Check:
+    folder = cache_folder()
+    existing = next(path for path in (folder, *folder.parents) if path.exists())
+    try:
+        with tempfile.TemporaryFile(dir=existing):
+            good = True
+    except OSError:
+        good = False
+    shown = str(folder).replace(str(Path.home()), "~", 1)
+    state = "writable" if good else "not writable"
+    return Check("form cache", good, f"{shown} ({state})", "set XDG_CACHE_HOME to a folder that you may write to")
+
+
+def _double_precision() -> Check:
+    try:
+        jax = importlib.import_module("jax")
+        jax.config.update("jax_enable_x64", True)
+        kind = str(jax.numpy.zeros(1).dtype)
+    except (ImportError, AttributeError, RuntimeError) as error:
+        return Check("JAX in double precision", False, " ".join(str(error).split()), "pip install the jax of requirements.lock")
+    found = f"jax {jax.__version__}, {kind}"
+    return Check("JAX in double precision", kind == "float64", found, "unset JAX_ENABLE_X64")
