@@ -63,8 +63,8 @@ class DiscModel:
             return current | self.point.derived(changes, p, pointwise, jacobian)
 
         named = self.state.lowered(law, "snapshot")
-        self._names = tuple(named)
-        self._snapshot = self.spaces.at_corners(list(named.values()))
+        self.value_names = tuple(named)
+        self.values_at_corners = self.spaces.at_corners(list(named.values()))
         self._jacobian = self.spaces.at_corners([self.mechanics.J])
         self._masks = {
             f"in_{name}": np.repeat((self.spaces.regions == tag)[:, None], self.spaces.corner_dofs.shape[1], 1)
@@ -76,9 +76,9 @@ class DiscModel:
         x = spaces.positions()
         distance = x[:, 0] if spaces.dim == 2 else np.hypot(x[:, 0], x[:, 1])
         self._radius, self._height = spaces.corner_array(distance), spaces.corner_array(x[:, -1])
-        self._corner_masks = {name: self._scatter(mask.astype(float)) for name, mask in self._masks.items()}
+        self.corner_masks = {name: self._scatter(mask.astype(float)) for name, mask in self._masks.items()}
         # lowest lying column of the nucleus: its radius and half height, for boluses
-        nucleus = self._corner_masks["in_NP"] > 0.0
+        nucleus = self.corner_masks["in_NP"] > 0.0
         self._nucleus_size = float(self._radius[nucleus].max()), float(self._height[nucleus].max())
 
     def _scatter(self, by_cell: np.ndarray) -> np.ndarray:
@@ -116,11 +116,18 @@ class DiscModel:
 
     def start_from_preset(self) -> None:
         """Composition and cells of the disc, prestressed at the effective load, quasi-steady solutes."""
-        self._set_initial_fields()
-        self._set_prestress()
+        self.set_initial_fields()
+        self.set_prestress()
         self.settle()
 
-    def _set_initial_fields(self) -> None:
+    def start_undeformed(self) -> None:
+        """Composition of the disc in its reference shape and quasi-steady solutes there; no mechanics (for tests of transport)."""
+        self.set_initial_fields()
+        self.mechanics.set_state(np.zeros_like(self.mechanics.q))
+        self._solve_solutes(0.0)
+
+    def set_initial_fields(self) -> None:
+        """Composition and cells of the disc; solutes at their highest supply level; no signals."""
         prefix = f"{self.material.label}."
         cells = self.spaces.cells
         at_cells = {
@@ -145,7 +152,7 @@ class DiscModel:
             for name in self.point.solutes
         }
 
-    def _set_prestress(self) -> None:
+    def set_prestress(self) -> None:
         """Find the prestress, or take it from an earlier arm with the same person (material, composition, load)."""
         digest = hashlib.sha256(self.mechanics.gag.x.array.tobytes() + repr(self.load).encode())
         for path in sorted(self.parameters.current):
@@ -202,7 +209,7 @@ class DiscModel:
 
     def deposit(self, dose: Dose) -> float:
         """Add a dose; returns the amount of the whole disc found on the mesh by the scheme's own quadrature."""
-        shape = dose.place.shape(np, self._radius, self._height, *self._nucleus_size, self._corner_masks[f"in_{dose.place.region}"])
+        shape = dose.place.shape(np, self._radius, self._height, *self._nucleus_size, self.corner_masks[f"in_{dose.place.region}"])
         amount = dose.amount / self.share
         if dose.field in self.state.pointwise:
             added = amount * shape / (shape @ self.spaces.corner_volume)
@@ -224,14 +231,14 @@ class DiscModel:
 
     def snapshot(self) -> Snapshot:
         """The present state for readouts."""
-        values = dict(zip(self._names, self._snapshot(), strict=True)) | self._corner_masks
+        values = dict(zip(self.value_names, self.values_at_corners(), strict=True)) | self.corner_masks
         kinds = {name: field.kind for name, field in self.composition.fields.items()}
         force = self.load * self.mechanics.area * (self.share / 2.0)
         return Snapshot(values, self.spaces.corner_volume * self.share, kinds, self.mechanics.height(), force)
 
     def frame_arrays(self) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Fields as (cells, vertices per cell) in the mesh's own numbering of cells' vertices, and displacement at vertices."""
-        named = dict(zip(self._names, self._snapshot(), strict=True))
+        named = dict(zip(self.value_names, self.values_at_corners(), strict=True))
         corners = {name: values[self.spaces.corner_dofs] for name, values in named.items()}
         return corners, self._vertex_displacement()
 

@@ -32,7 +32,7 @@ def start_from_homeostasis(model: DiscModel) -> None:
         if change < TOLERANCE and moved < SHAPE_TOLERANCE:
             return
         if moved >= SHAPE_TOLERANCE:
-            model._set_prestress()
+            model.set_prestress()
     raise StepFailed(
         Status.NONCONVERGED,
         f"no healthy steady state after {MOST_STEPS} steps of 60 years (change {change:.1e}, shape {moved:.1e} mm off)",
@@ -67,7 +67,7 @@ def calibrate(model: DiscModel, tolerance: float = 1e-7) -> dict[str, dict[str, 
         if worst < tolerance and change < tolerance:
             return found
         if np.abs(model.mechanics.u.x.array).max() >= SHAPE_TOLERANCE:
-            model._set_prestress()
+            model.set_prestress()
     raise StepFailed(Status.NONCONVERGED, f"calibration of homeostasis still {worst:.1e} off after {MOST_STEPS} steps")
 
 
@@ -82,5 +82,5 @@ def _targets(model: DiscModel) -> dict[str, tuple[str, dict[str, float]]]:
 def _regional_means(model: DiscModel, field: str) -> dict[str, float]:
     """Means of a reference amount over the reference volume of each region."""
     values, volume = model.state.pointwise[field].x.array, model.spaces.corner_volume
-    masks = {region: model._corner_masks[f"in_{region}"] for region in REGIONS}
+    masks = {region: model.corner_masks[f"in_{region}"] for region in REGIONS}
     return {region: float((values * volume) @ mask / (volume @ mask)) for region, mask in masks.items()}

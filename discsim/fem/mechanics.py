@@ -42,6 +42,8 @@ class Mechanics:
         self.constraint, self.plate_column = self._constrain(plate)
         self.last_load = 0.0
         self._load = np.zeros(self.constraint.shape[1])
+        # nodal forces (N) on all displacement unknowns, for manufactured solutions
+        self.external = np.zeros(self.constraint.shape[0])
         self.solver = LaggedNewton(
             self.constraint.shape[1], self._reduced_residual, self._reduced_jacobian, absolute=1e-7, relative=1e-13
         )
@@ -89,16 +91,22 @@ class Mechanics:
         cells = self.spaces.source.cells[self.spaces.source.cell_regions == 1]
         rim, nucleus = float(radius.max()), float(radius[cells].max())
         self.rim, self.nucleus = rim, nucleus
-        scale = fem.Constant(self.spaces.mesh, 1.0 / (rim - nucleus))
+        # a mesh without annulus has no fibres: any position will do
+        scale = fem.Constant(self.spaces.mesh, 1.0 / (rim - nucleus) if rim > nucleus else 0.0)
         return ufl.min_value((fem.Constant(self.spaces.mesh, rim) - self.spaces.kinematics.radius()) * scale, 1.0)
 
     def _constrain(self, plate: str) -> tuple[sparse.csr_matrix, int]:
-        """Full displacement = constraint x free unknowns; the last unknown is the displacement of the plate."""
+        """Full displacement = constraint x free unknowns; the last unknown is the displacement of the plate.
+
+        ``plate``: "bonded" to the disc, "slip" radially, or "confined": slips, and the rim cannot move radially (a test piece).
+        """
         spaces, dim = self.spaces, self.spaces.dim
         size = spaces.displacement.dofmap.index_map.size_local * dim
         axial = spaces.kinematics.axial
         fixed: set[int] = set()
         held = {"mid_plane": [axial], "axis": [0], "symmetry_x": [0], "symmetry_y": [1]}
+        if plate == "confined":
+            held["rim"] = [0]
         for surface, components in held.items():
             if surface in SURFACES and len(spaces.facets.find(SURFACES[surface])):
                 for block in spaces.dofs_on(spaces.displacement, surface):
@@ -128,7 +136,7 @@ class Mechanics:
             return np.full(len(q), np.nan)
         self._vector.array[:] = 0.0
         fem.assemble_vector(self._vector.array, self._residual)
-        return self.constraint.T @ self._vector.array - self._load
+        return self.constraint.T @ (self._vector.array - self.external) - self._load
 
     def _reduced_jacobian(self, q: np.ndarray) -> PETSc.Mat:
         self.u.x.array[:] = self.constraint @ q

@@ -34,10 +34,11 @@ def write_parameters(rows: Iterable[DeclaredParameter], stream: TextIO) -> None:
 
 def print_mechanisms(entries: Iterable[MechanismEntry], console: Console) -> None:
     """What every mechanism reads, gives and changes, its fields and choices, and where its form is from."""
-    table = _table("name", "process", "reads", "gives", "changes", "fields", "choices", "reference")
+    whole = ("reads", "gives", "changes", "fields")  # names that are not broken
+    table = _table("name", "process", *whole, "choices", "reference", whole=whole)
     for entry in entries:
-        choices = "; ".join(f"{key}: {', '.join(options)}" for key, options in entry.choices.items())
-        lists = (", ".join(words) for words in (entry.reads, entry.gives, entry.changes, entry.fields))
+        choices = "\n".join(f"{key}: {', '.join(options)}" for key, options in entry.choices.items())
+        lists = ("\n".join(words) for words in (entry.reads, entry.gives, entry.changes, entry.fields))
         table.add_row(*map(Text, (entry.name, entry.summary, *lists, choices, entry.reference)))
         table.add_section()
     console.print(table)
@@ -51,8 +52,8 @@ def print_fields(entries: Iterable[FieldEntry], console: Console) -> None:
     console.print(table)
 
 
-def _table(*columns: str) -> Table:
+def _table(*columns: str, whole: tuple[str, ...] = ()) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold", vertical="top")
+        table.add_column(column, overflow="fold", vertical="top", no_wrap=column in whole)
     return table

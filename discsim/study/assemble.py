@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from discsim.biology.mechanisms import CATALOGUE
 from discsim.disc.disc import Disc, Geometry
 from discsim.disc.material import OsmoBiphasic
 from discsim.problem.problem import StepRule
@@ -15,6 +14,7 @@ from discsim.scenario.loading import Diurnal
 from discsim.scenario.scenario import Event, Scenario, by_owner, gather_regions
 from discsim.scenario.therapy import THERAPIES, Therapy
 from discsim.study.layers import Table, layered
+from discsim.study.plugins import mechanism_class
 from discsim.study.schema import LOADINGS
 from discsim.study.study import Study
 from discsim.study.therapy_tables import split_table
@@ -81,19 +81,21 @@ def therapies_of(scenarios: Mapping[str, Mapping[str, Any]], name: str) -> list[
 def build_scenario(document: Mapping[str, Any], name: str) -> Scenario:
     """One scenario of the file."""
     scenarios, disc = document["scenarios"], document["disc"]
-    labels = ("disc", "materials", "loading", *document["mechanisms"]["use"])
+    classes = {cls.name: cls for cls in map(mechanism_class, document["mechanisms"]["use"])}
+    labels = ("disc", "materials", "loading", *classes)
     owned = by_owner(gather_regions(merged_changes(scenarios, name)), labels)
     common = {
         "disc": (Geometry, {key: disc[key] for key in Geometry.parameters()}),
         "materials": (OsmoBiphasic, material_table(document["materials"])),
     }
     person = Disc.preset(disc["preset"], grade=disc["grade"], mesh_level=disc["mesh_level"]).with_parameters(
-        {f"{label}.{key}": value for label, (cls, table) in common.items() for key, value in layered(cls, table, owned[label]).items()}
+        {
+            f"{label}.{key}": value
+            for label, (cls, table) in common.items()
+            for key, value in layered(cls, table, owned[label]).items()
+        }
     )
-    mechanisms = [
-        CATALOGUE[label](**layered(CATALOGUE[label], document["mechanisms"][label], owned[label]))
-        for label in document["mechanisms"]["use"]
-    ]
+    mechanisms = [cls(**layered(cls, document["mechanisms"][label], owned[label])) for label, cls in classes.items()]
     return Scenario(
         person,
         tuple(mechanisms),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,11 +57,16 @@ def _rows(path: str, parameter: Parameter, override: Override | None) -> Iterato
         assert isinstance(number, float)
         low, high = parameter.bounds_of(region)
         yield DeclaredParameter(
-            path, region or "", parameter.show(number), parameter.unit, parameter.show(low), parameter.show(high),
+            path, region or "", _shown(parameter, number), parameter.unit, _shown(parameter, low), _shown(parameter, high),
             override.evidence if override else parameter.evidence_of(region),
             override.source if override else parameter.source_of(region),
             parameter.description,
         )
+
+
+def _shown(parameter: Parameter, number: float) -> float:
+    """A number in the unit of the declaration, without the round-off of the way there and back."""
+    return float(f"{parameter.show(number):.12g}")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,12 +101,17 @@ def mechanism_entries() -> list[MechanismEntry]:
         choices = {key: tuple(options) for key, options in mechanism.options.items()} | dict(mechanism.structural_options)
         entries.append(
             MechanismEntry(
-                mechanism.name, (mechanism.__doc__ or "").splitlines()[0], reads, gives,
+                mechanism.name, _summary(type(mechanism)), reads, gives,
                 tuple(dict.fromkeys([*changed.get(mechanism.label, ()), *drives])),
                 tuple(mechanism.full_name(field.name) for field in mechanism.fields()), choices, mechanism.reference,
             )
         )
     return entries
+
+
+def _summary(cls: type[Parameterised]) -> str:
+    """The process in a line: the first of its module, which holds nothing else."""
+    return (sys.modules[cls.__module__].__doc__ or "").strip().splitlines()[0]
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discsim.biology.mechanism import Composition, CompositionError, Mechanism
-from discsim.biology.mechanisms import CATALOGUE, DEFAULT
 from discsim.disc.disc import Geometry
 from discsim.disc.material import OsmoBiphasic
 from discsim.disc.presets import GRADES, LEVELS, grade_overrides
@@ -23,44 +22,48 @@ from discsim.scenario.readouts import READOUTS
 from discsim.scenario.scenario import STARTS
 from discsim.study.assemble import build_study
 from discsim.study.design_table import MOST_SAMPLES, SAMPLED, DesignReader
-from discsim.study.layers import Table, checked_table, checked_value, graded_table, layered
-from discsim.study.messages import Complaints, ConfigError, Problem, Shown, key_path, shown
+from discsim.study.layers import Table, checked_table, graded_table, inline, layered
+from discsim.study.mechanism_tables import MechanismReader
+from discsim.study.messages import Complaints, ConfigError, Mistake, Shown, key_path, shown
 from discsim.study.overrides import apply_overrides
 from discsim.study.paths import Owner, owner_of
 from discsim.study.provenance import sha256
+from discsim.study.resolve import NotWritable, differences, document_of
 from discsim.study.scenario_tables import ScenarioReader
 from discsim.study.schema import LOADINGS, SCHEMA, Clock, ExperimentFile, Solver, read_structure
 from discsim.study.study import DEFAULT_TIMES, ENGINES
 from discsim.study.therapy_tables import TherapyReader
-from discsim.study.toml_text import Inline, parse_text, read_text, write_text
+from discsim.study.toml_text import check_depth, parse_text, read_text, write_text
 
 if TYPE_CHECKING:
     from discsim.study.study import Study
 
-__all__ = ["ConfigError", "Problem", "content_hash", "read_study", "resolve", "study_from_text"]
+__all__ = ["ConfigError", "Mistake", "NotWritable", "content_hash", "read_study", "resolve", "study_from_text"]
 MESH_LEVELS = (1, 2, 3)
 _LONGEST_TITLE = 200
 
 
-def read_study(path: str | os.PathLike[str], overrides: Iterable[str] = ()) -> Study:
+def read_study(path: str | os.PathLike[str], overrides: Iterable[str] = (), *, allow_plugin: bool = False) -> Study:
     """The study of an experiment file; ``overrides`` are texts such as ``disc.grade=1``, checked like the file itself.
 
-    Raises ``ConfigError`` with every mistake, one line each.
+    ``allow_plugin``: mechanisms of modules beside the file or installed (``"mymodel:AcidDeath"``) may be imported, which runs
+    their code. Raises ``ConfigError`` with every mistake, one line each.
     """
-    return study_from_text(read_text(path), overrides, source=str(path), folder=Path(path).parent)
+    return study_from_text(read_text(path), overrides, source=str(path), folder=Path(path).parent, allow_plugin=allow_plugin)
 
 
 def study_from_text(
-    text: str, overrides: Iterable[str] = (), *, source: str = "text", folder: Path | None = None
+    text: str, overrides: Iterable[str] = (), *, source: str = "text", folder: Path | None = None, allow_plugin: bool = False
 ) -> Study:
     """The study of the text of an experiment file; ``folder`` is where it may name other files."""
     raw = parse_text(text, source)
     complaints = Complaints()
     raw = apply_overrides(raw, tuple(overrides), complaints)
+    check_depth(raw, source)
     version = raw.get("schema")
     if isinstance(version, str) and version != SCHEMA:  # the rest would be judged by the wrong rules
-        raise ConfigError([Problem("schema", shown(version), f'"{SCHEMA}"', "this discsim reads no other")], source)
-    reader = _Reader(read_structure(raw, complaints), folder, complaints)
+        raise ConfigError([Mistake("schema", shown(version), f'"{SCHEMA}"', "this discsim reads no other")], source)
+    reader = _Reader(read_structure(raw, complaints), folder, complaints, allow_plugin=allow_plugin)
     study = _study(reader, complaints)
     if complaints.problems or study is None:
         raise ConfigError(complaints.problems, source)
@@ -68,10 +71,21 @@ def study_from_text(
 
 
 def resolve(study: Study) -> str:
-    """The experiment file of a study with every default written out; a study that was built in Python has none."""
-    if not study.resolved:
-        raise ValueError("the study was built in Python; only a study that was read from a file has a text")
-    return study.resolved
+    """The experiment file of a study with every default written out; reading it gives the same problem.
+
+    A study that was built in Python is written and read back. Raises ``NotWritable`` (a ``ValueError``) where no file gives it:
+    scenarios with several discs, a mesh of its own, a mechanism that no module holds.
+    """
+    if study.resolved:
+        return study.resolved
+    try:
+        again = study_from_text(write_text(document_of(study)), source="the study", allow_plugin=True)
+    except ConfigError as error:
+        raise NotWritable(f"no experiment file gives this study: {error}") from error
+    wrong = differences(study.problem(), again.problem())
+    if wrong:
+        raise NotWritable(f"no experiment file gives this study; it would differ in {', '.join(wrong)}")
+    return again.resolved
 
 
 def content_hash(text: str) -> str:
@@ -82,21 +96,28 @@ def content_hash(text: str) -> str:
 class _Reader:
     """Reads table after table; ``document`` is the file with every default written out."""
 
-    def __init__(self, given: ExperimentFile, folder: Path | None, complaints: Complaints) -> None:
+    def __init__(self, given: ExperimentFile, folder: Path | None, complaints: Complaints, *, allow_plugin: bool = False) -> None:
         self.given, self.complaints = given, complaints
         self.duration = self._duration()
         disc = self._disc()
         self.overrides = grade_overrides(disc["grade"])
         loading, self.loading_kind = self._loading()
-        mechanisms = self._mechanisms()
+        mechanisms = MechanismReader(given.mechanisms, self.overrides, complaints, folder=folder, allow_plugin=allow_plugin)
         disc |= self._geometry()
         materials = self._materials()
         scenarios = self._scenarios(mechanisms)
         self.document: dict[str, Any] = {
-            "schema": self._schema(), "title": self._title(), "duration": self.duration or "10 year",
-            "disc": disc, "loading": loading, "mechanisms": mechanisms, "materials": materials,
-            "scenarios": scenarios.document, "readouts": {"use": self._readouts()},
-            "output": self._output(), "solver": self._solver(),
+            "schema": self._schema(),
+            "title": self._title(),
+            "duration": self.duration or "10 year",
+            "disc": disc,
+            "loading": loading,
+            "mechanisms": mechanisms.document,
+            "materials": materials,
+            "scenarios": scenarios.document,
+            "readouts": {"use": self._readouts()},
+            "output": self._output(),
+            "solver": self._solver(),
         }
         if given.design is not None:
             self.document["design"] = DesignReader(given.design, scenarios.paths, folder, complaints).table
@@ -141,7 +162,7 @@ class _Reader:
         self, cls: type[Parameterised], label: str, given: Mapping[str, Any], path: tuple[str, ...] | None = None
     ) -> Table:
         layer = checked_table(cls, given, path or (label,), self.complaints)
-        return _inline(layered(cls, graded_table(cls, label, self.overrides), layer))
+        return inline(layered(cls, graded_table(cls, label, self.overrides), layer))
 
     def _loading(self) -> tuple[Table, str]:
         given = dict(self.given.loading)
@@ -149,40 +170,6 @@ class _Reader:
         cls = LOADINGS[kind]
         layer = checked_table(cls, given, ("loading",), self.complaints, also=(), hint=f"kind is {kind}")
         return {"kind": kind} | layered(cls, graded_table(cls, "loading", self.overrides), layer), kind
-
-    def _mechanisms(self) -> Table:
-        given, complaints = self.given.mechanisms, self.complaints
-        use = self._used_mechanisms(given.get("use", list(DEFAULT)))
-        table: Table = {"use": use}
-        for name in use:
-            own = given.get(name, {})
-            if not isinstance(own, dict):
-                complaints.add(key_path("mechanisms", name), own, "a table")
-                own = {}
-            table[name] = self._laid_over_grade(CATALOGUE[name], name, own, ("mechanisms", name))
-        for name in given:
-            if name in DEFAULT and name not in use:
-                complaints.add(key_path("mechanisms", name), given[name], ", ".join(use), "it is not in mechanisms.use")
-            elif name not in (*DEFAULT, "use"):
-                complaints.unknown(key_path("mechanisms", name), name, ("use", *DEFAULT), hint=_brought(name))
-        return table
-
-    def _used_mechanisms(self, given: Any) -> list[str]:
-        complaints, key = self.complaints, "mechanisms.use"
-        if not isinstance(given, list) or not given:
-            complaints.add(key, given, f"a list of {', '.join(DEFAULT)}")
-            return list(DEFAULT)
-        use: list[str] = []
-        for name in given:
-            if isinstance(name, str) and name in CATALOGUE and name not in DEFAULT:
-                complaints.add(key, name, ", ".join(DEFAULT), _brought(name))
-                continue
-            found = complaints.choice(key, name, DEFAULT)
-            if found in use:
-                complaints.add(key, name, "every mechanism once", "named twice")
-            elif found is not None:
-                use.append(found)
-        return use or list(DEFAULT)
 
     def _materials(self) -> Table:
         """Values of the whole disc, or of all regions, and tables of regions laid over them."""
@@ -195,6 +182,10 @@ class _Reader:
             if not isinstance(own, dict):
                 complaints.add(key_path("materials", region), own, "a table")
                 continue
+            for key in own:
+                if isinstance(given.get(key), dict) and region in given[key]:
+                    where = key_path("materials", region, key)
+                    complaints.add(where, own[key], "every number once", f"set already by {key_path('materials', key, region)}")
             table = layered(OsmoBiphasic, table, self._region_layer(region, own))
         whole: Table = {key: table[key] for key, p in parameters.items() if not p.regional}
         for region in REGIONS:
@@ -208,30 +199,29 @@ class _Reader:
         for key, value in given.items():
             where = key_path("materials", region, key)
             if key in parameters and key not in regional:
-                self.complaints.add(where, value, f"this number in [materials], once for the whole disc")
+                self.complaints.add(where, value, "this number in [materials], once for the whole disc")
             elif key not in parameters:
                 self.complaints.unknown(where, key, regional)
             elif (found := self.complaints.value(where, parameters[key], value, region)) is not None:
                 layer[key] = {region: found}
         return layer
 
-    def _scenarios(self, mechanisms: Table) -> ScenarioReader:
+    def _scenarios(self, mechanisms: MechanismReader) -> ScenarioReader:
         if not self.given.scenarios and not any(p.key.startswith("scenarios") for p in self.complaints.problems):
             self.complaints.add("scenarios", Shown("nothing"), "at least one table such as [scenarios.untreated]")
-        use: list[str] = mechanisms["use"]
-        classes: dict[str, tuple[type[Mechanism], Table]] = {name: (CATALOGUE[name], mechanisms[name]) for name in use}
-        therapies = TherapyReader(self.overrides, tuple(use), self.complaints)
+        classes = {name: (cls, mechanisms.document[name]) for name, cls in mechanisms.classes.items()}
+        therapies = TherapyReader(self.overrides, tuple(classes), self.complaints)
         return ScenarioReader(
-            self.given.scenarios, self._owners(use), classes, therapies, self.duration, self.complaints
+            self.given.scenarios, self._owners(mechanisms.classes), classes, therapies, self.duration, self.complaints
         )
 
-    def _owners(self, use: Sequence[str]) -> list[Owner]:
+    def _owners(self, used: Mapping[str, type[Mechanism]]) -> list[Owner]:
         disc = owner_of(Geometry, "disc", "disc", changes=False)
         return [
             Owner("disc", disc.parameters, ("preset", "grade", "mesh_level", "start"), disc.places, disc.fixed),
             owner_of(OsmoBiphasic, "materials", "materials", changes=False),
             owner_of(LOADINGS[self.loading_kind], "loading", "loading"),
-            *(owner_of(CATALOGUE[name], name, f"mechanisms.{name}") for name in use),
+            *(owner_of(cls, name, f"mechanisms.{name}") for name, cls in used.items()),
         ]
 
     def _readouts(self) -> list[str]:
@@ -259,7 +249,9 @@ class _Reader:
         return table
 
     def _times(self, key: str, given: Sequence[Any]) -> list[str]:
-        texts, seconds = [], set()
+        texts: list[str] = []
+        seconds: set[float] = set()
+        late: list[Any] = []
         for item in given:
             where = f"output.{key}"
             text = self.complaints.value(where, Clock.parameters()["time"], item)
@@ -267,19 +259,21 @@ class _Reader:
                 continue
             time = units.parse(text, "s")
             if self.duration is not None and time > units.parse(self.duration, "s"):
-                self.complaints.add(where, item, f"0 day to {self.duration}", "after the end of the simulated time")
+                late.append(item)
             elif time in seconds:
                 self.complaints.add(where, item, "every time once", "named twice")
             seconds.add(time)
             texts.append(str(text))
+        if late:
+            self.complaints.add(f"output.{key}", late, f"0 day to {self.duration}", "after the end of the simulated time")
         return texts
 
     def _solver(self) -> Table:
         given = {key: getattr(self.given.solver, key) for key in Solver.parameters()}
         table = self._laid_over_grade(Solver, "solver", {k: v for k, v in given.items() if v is not None})
         if units.parse(table["first_step"], "s") > units.parse(table["largest_step"], "s"):
-            given = Shown(f"{table['first_step']} to {table['largest_step']}")
-            self.complaints.add("solver.first_step", given, "a first step no longer than solver.largest_step")
+            order = Shown(f"{table['first_step']} to {table['largest_step']}")
+            self.complaints.add("solver.first_step", order, "a first step no longer than solver.largest_step")
         return table
 
     def _check(self) -> Table:
@@ -294,15 +288,6 @@ class _Reader:
         if not 0.0 < check.tolerance < 1.0:
             complaints.add("check.tolerance", check.tolerance, "a number between 0 and 1", "largest relative deviation")
         return {"engine": engine, "samples": check.samples, "tolerance": float(check.tolerance)}
-
-
-def _brought(name: str) -> str:
-    return f"{name} comes with a therapy: give its numbers in the therapy's table" if name in CATALOGUE else ""
-
-
-def _inline(table: Table) -> Table:
-    """Values by region are written on one line."""
-    return {key: Inline(value) if isinstance(value, dict) else value for key, value in table.items()}
 
 
 def _study(reader: _Reader, complaints: Complaints) -> Study | None:

@@ -1,8 +1,9 @@
 """[design] of an experiment file: how many samples, drawn how, of which numbers over which ranges.
 
-A range is one of ``{ low, high, scale = "linear" | "log" }``, ``{ dist = ..., ... }`` (see ``DISTRIBUTIONS``; samples are kept inside
-the bounds of the parameter) and ``{ values = [...] }``. ``grid`` takes all combinations of ``values``, or of ``count`` equal steps from
-low to high; ``list`` takes the values side by side; ``csv`` is a list in a table beside the experiment file, with paths as header.
+A range is one of ``{ low, high, scale = "linear" | "log" }``, ``{ dist = ..., ... }`` (see ``DISTRIBUTIONS``; samples are
+kept inside the bounds of the parameter) and ``{ values = [...] }``. ``grid`` takes all combinations of ``values``, or of
+``count`` equal steps from low to high; ``list`` takes the values side by side; ``csv`` is a list in a table beside the
+experiment file, with paths as header.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from discsim.quantities import units
-from discsim.study.messages import Complaints, Shown, bounds_text, key_path, names, shown
+from discsim.study.messages import Complaints, Shown, bounds_text, key_path, names, reason, shown
 from discsim.study.paths import Paths, Spot, Target
 from discsim.study.schema import DesignTable, flattened
 from discsim.study.toml_text import Inline
@@ -61,7 +62,8 @@ class DesignReader:
             self.complaints.add("design.vary", Shown("nothing"), "at least one path with a range")
             return table
         entries = flattened(given.vary, _is_entry)
-        table["vary"] = {spot.path: entry for spot, entry in (self._entry(kind, *item) for item in entries.items()) if spot and entry}
+        read = [self._entry(kind, path, entry) for path, entry in entries.items()]
+        table["vary"] = {spot.path: entry for spot, entry in read if spot and entry}
         self._check_count(kind, table["vary"], len(entries))
         return table
 
@@ -121,7 +123,7 @@ class DesignReader:
             lengths = {path: len(entry["values"]) for path, entry in vary.items()}
             if len(set(lengths.values())) > 1:
                 given = ", ".join(f"{path} {length}" for path, length in lengths.items())
-                self.complaints.add("design.vary", Shown(f"lists of several lengths ({given})"), "lists of one length for kind list")
+                self.complaints.add("design.vary", Shown(f"lists of several lengths ({given})"), "lists of one length")
 
     def _csv(self) -> dict[str, Inline]:
         name = self.given.file
@@ -230,13 +232,16 @@ class Range:
     def _spread(self, key: str) -> str | float | None:
         """A standard deviation: in the parameter's dimension, above zero, bounded only by the width of its bounds."""
         given, parameter = self.given.get(key), self.spot.parameter
+        if given is None:
+            self.complaints.add(self._at(key), Shown("nothing"), f"above zero, in {parameter.unit}")
+            return None
         try:
-            value = units.parse(given, parameter.internal) if given is not None else -1.0
+            value = units.parse(given, parameter.internal)
         except units.UnitError as error:
-            self.complaints.add(self._at(key), given, f"text with a unit of {parameter.unit}", str(error).removeprefix(repr(given)).strip())
+            self.complaints.add(self._at(key), given, f"text with a unit of {parameter.unit}", reason(error, given, parameter))
             return None
         if value <= 0.0:
-            self.complaints.add(self._at(key), Shown("nothing") if given is None else given, f"above zero, in {parameter.unit}")
+            self.complaints.add(self._at(key), given, f"above zero, in {parameter.unit}")
             return None
         return " ".join(given.split()) if isinstance(given, str) else float(given)
 
@@ -297,7 +302,7 @@ def read_csv(name: str | None, folder: Path | None, complaints: Complaints) -> l
     """Header and rows of a table of samples; it must lie in the folder of the experiment file, or below."""
     where = "design.file"
     if not name or folder is None:
-        complaints.add(where, Shown("nothing") if not name else name, "a CSV file beside the experiment file")
+        complaints.add(where, name or Shown("nothing"), "a CSV file beside the experiment file")
         return []
     try:
         root, path = folder.resolve(), (folder / name).resolve()

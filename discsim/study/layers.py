@@ -12,6 +12,7 @@ from typing import Any
 from discsim.disc.presets import Override
 from discsim.quantities.parameters import REGIONS, Parameter, Parameterised
 from discsim.study.messages import Complaints, canonical, key_path, shown
+from discsim.study.toml_text import Inline
 
 Table = dict[str, Any]
 
@@ -63,11 +64,17 @@ def expanded(cls: type[Parameterised], above: Mapping[str, Any]) -> Table:
 
 
 def checked_table(
-    cls: type[Parameterised], given: Mapping[str, Any], path: tuple[str | int, ...], complaints: Complaints,
-    *, also: Iterable[str] = (), hint: str = "",
+    cls: type[Parameterised],
+    given: Mapping[str, Any],
+    path: tuple[str | int, ...],
+    complaints: Complaints,
+    *,
+    also: Iterable[str] = (),
+    hint: str = "",
 ) -> Table:
     """The valid entries of a table of the file; mistakes are noted. Keys of ``also`` are somebody else's."""
-    parameters, table = cls.parameters(), {}
+    parameters = cls.parameters()
+    table: Table = {}
     known = (*cls.keys(), *also)
     for key, value in given.items():
         if key in also:
@@ -120,6 +127,11 @@ def _for_all_regions(parameter: Parameter, value: Any, where: str, complaints: C
                 complaints.problems[before] = type(last)(where, last.given, f"{last.allowed} in {region}", last.hint)
             return None
     return found
+
+
+def inline(table: Table) -> Table:
+    """The table with values by region written on one line."""
+    return {key: Inline(value) if isinstance(value, dict) else value for key, value in table.items()}
 
 
 def build(cls: type[Parameterised], table: Mapping[str, Any], label: str | None = None) -> Any:

@@ -17,7 +17,7 @@ _MOST_NAMES = 16
 
 
 @dataclasses.dataclass(frozen=True)
-class Problem:
+class Mistake:
     """One mistake. ``key`` is the path in the file, ``hint`` the nearest valid word or the reason; it may be empty."""
 
     key: str
@@ -33,7 +33,7 @@ class Problem:
 class ConfigError(ValueError):
     """An experiment file that cannot be used; ``problems`` holds every mistake, the message one line for each."""
 
-    def __init__(self, problems: Iterable[Problem], source: str = "") -> None:
+    def __init__(self, problems: Iterable[Mistake], source: str = "") -> None:
         self.problems = tuple(problems)
         self.source = source
         super().__init__("\n".join(map(str, self.problems)))
@@ -43,11 +43,11 @@ class Complaints:
     """Collects mistakes, so that all are told at once."""
 
     def __init__(self) -> None:
-        self.problems: list[Problem] = []
+        self.problems: list[Mistake] = []
 
     def add(self, key: str, given: object, allowed: str, hint: str = "") -> None:
         """Note a mistake; ``given`` is shown as it stands in the file."""
-        self.problems.append(Problem(key, given if isinstance(given, Shown) else shown(given), allowed, hint))
+        self.problems.append(Mistake(key, given if isinstance(given, Shown) else shown(given), allowed, hint))
 
     def unknown(self, key: str, word: str, known: Sequence[str], *, hint: str = "") -> str | None:
         """Note an unknown name (the last part of ``key``); returns the nearest valid one, by which to go on."""
@@ -74,7 +74,7 @@ class Complaints:
             units.parse(given, parameter.internal)
             parameter.number(given, region)
         except units.UnitError as error:
-            self.add(key, given, f"{wanted}, {low} to {high}", _without_value(str(error), given))
+            self.add(key, given, f"{wanted}, {low} to {high}", reason(error, given, parameter))
         except ParameterError:
             self.add(key, given, f"{low} to {high}", "outside its bounds")
         else:
@@ -154,6 +154,9 @@ def shown(given: object) -> str:
     return text if len(text) <= _LONGEST_GIVEN else text[: _LONGEST_GIVEN - 3] + "..."
 
 
-def _without_value(reason: str, given: object) -> str:
-    """A reason without the value, which the line shows already."""
-    return reason.removeprefix(repr(given)).strip()
+def reason(error: units.UnitError, given: object, parameter: Parameter) -> str:
+    """Why a text is no quantity, without the value, which the line shows already, and in the unit of the declaration."""
+    text = str(error).removeprefix(repr(given)).strip()
+    if text.startswith("has no unit"):
+        return f"has no unit; write for example {quoted(f'{given} {parameter.unit}')}"
+    return text

@@ -10,7 +10,7 @@ from typing import Any
 from discsim.biology.mechanisms import CATALOGUE
 from discsim.quantities.parameters import REGIONS
 from discsim.scenario.therapy import THERAPIES
-from discsim.study.messages import Complaints, Shown, nearest, names, quoted
+from discsim.study.messages import Complaints, Shown, names, nearest, quoted
 from discsim.study.paths import normalised
 from discsim.study.schema import ExperimentFile, keys_of
 
@@ -23,7 +23,7 @@ def apply_overrides(raw: Mapping[str, Any], overrides: tuple[str, ...], complain
     tables = copy.deepcopy(dict(raw))
     for text in overrides:
         path, equals, value = text.partition("=")
-        path = path.strip()
+        path = path.strip().replace('"', "").replace("'", "")  # quotation marks as a file has them around paths
         if not equals or not path or not _is_text(text):
             complaints.add(_OVERRIDE, text, 'path=value, such as duration="5 year"')
             continue

@@ -1,8 +1,8 @@
 """Paths of an experiment file: which number each of them names, for ``set``, events and ``[design.vary]``.
 
 Short forms name a number by its owner (``nutrition.endplate_clearance``, ``matrix_turnover.gag_loss_rate.NP``,
-``materials.CEP.diffusivity_factor``, ``gene.TIMP3.loss_effect`` for every therapy of that label), long ones by its place in the file
-(``scenarios.cells.therapy.0.dose``, ``scenarios.cells.set.nutrition.demand_factor``, ``scenarios.fed.events.0.at``).
+``materials.CEP.diffusivity_factor``, ``gene.TIMP3.loss_effect`` for every therapy of that label), long ones by its place in
+the file (``scenarios.cells.therapy.0.dose``, ``scenarios.cells.set.nutrition.demand_factor``, ``scenarios.fed.events.0.at``).
 """
 
 from __future__ import annotations
@@ -128,9 +128,7 @@ class Paths:
         return None
 
 
-def _in_therapy(
-    where: str, path: str, name: str, rest: str, places: ScenarioPlaces, complaints: Complaints
-) -> Spot | None:
+def _in_therapy(where: str, path: str, name: str, rest: str, places: ScenarioPlaces, complaints: Complaints) -> Spot | None:
     number, _, rest = rest.partition(".")
     count = len(places.therapies)
     if not number.isdecimal() or int(number[:9]) >= count:
@@ -183,8 +181,14 @@ def normalised(path: str) -> str:
 
 
 def find_in(
-    owners: Mapping[str, Owner], where: str, path: str, complaints: Complaints,
-    *, shown_path: str = "", changing: bool = False, silent: bool = False,
+    owners: Mapping[str, Owner],
+    where: str,
+    path: str,
+    complaints: Complaints,
+    *,
+    shown_path: str = "",
+    changing: bool = False,
+    silent: bool = False,
 ) -> Spot | None:
     """The number of some owners that a short path names; ``changing``: it must be one that an event can change.
 
@@ -222,4 +226,5 @@ def _all_paths(owners: Iterable[Owner], *, regions: bool = False) -> Iterable[st
 
 def _unknown(where: str, path: str, known: Sequence[str], short: str, complaints: Complaints) -> None:
     found = nearest(short, known)
-    complaints.add(where, Shown(f"{quoted(path)}, an unknown path"), names(known, short), f"did you mean {found}?" if found else "")
+    hint = f"did you mean {found}?" if found else ""
+    complaints.add(where, Shown(f"{quoted(path)}, an unknown path"), names(known, short), hint)

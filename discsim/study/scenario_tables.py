@@ -99,7 +99,9 @@ class ScenarioReader:
                 if part in (*above, name):
                     circle = [*above, name][[*above, name].index(part) :]
                     self.complaints.add(
-                        key_path("scenarios", name, "combine"), part, "scenarios that do not lead back here",
+                        key_path("scenarios", name, "combine"),
+                        part,
+                        "scenarios that do not lead back here",
                         f"a circle: {' -> '.join([*circle, part])}",
                     )
                     parts.remove(part)
@@ -154,7 +156,13 @@ class ScenarioReader:
         return {key: Inline(value) if isinstance(value, dict) else value for key, value in expanded(cls, layer).items()}
 
     def _changes(
-        self, path: tuple[str | int, ...], given: Mapping[str, Any], name: str, taken: dict[Target, str], *, changing: bool = False
+        self,
+        path: tuple[str | int, ...],
+        given: Mapping[str, Any],
+        name: str,
+        taken: dict[Target, str],
+        *,
+        changing: bool = False,
     ) -> dict[str, Any]:
         """Numbers by path, a regional one region by region; mistakes are noted."""
         changes: dict[str, Any] = {}
@@ -173,6 +181,7 @@ class ScenarioReader:
 
     def _numbers(self, spot: Spot, value: Any, path: tuple[str | int, ...]) -> dict[str, Any]:
         parameter = spot.parameter
+        found: Any
         if spot.region:
             found = self.complaints.value(key_path(*path), parameter, value, spot.region)
         else:
@@ -195,7 +204,9 @@ class ScenarioReader:
             if at is not None:
                 self.check_time(key_path(*path, "at"), str(at))
             if not given.changes:
-                self.complaints.add(key_path(*path, "set"), Shown("nothing"), "a table of paths and values", "an event changes something")
+                self.complaints.add(
+                    key_path(*path, "set"), Shown("nothing"), "a table of paths and values", "an event changes a number"
+                )
                 continue
             changes = self._changes((*path, "set"), given.changes, name, {}, changing=True)
             events.append({"at": at or canonical(Clock.parameters()["time"], "0 day"), "set": Inline(changes)})
@@ -240,9 +251,7 @@ class ScenarioReader:
         except ParameterError:  # a value that was left out made two others clash; the mistake itself is told
             return []
         found: dict[str, Any] = {}
-        return sorted(
-            {t.label for t in therapies if found.setdefault(t.label, t.mechanism.values) != t.mechanism.values}
-        )
+        return sorted({t.label for t in therapies if found.setdefault(t.label, t.mechanism.values) != t.mechanism.values})
 
 
 def _leave_out(layer: Table, label: str, changes: Mapping[str, Any]) -> None:
@@ -266,5 +275,3 @@ def _dotted(given: Mapping[str, Any]) -> dict[str, Any]:
         else:
             flat[key] = value
     return flat
-
-

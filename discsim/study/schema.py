@@ -122,12 +122,23 @@ class Solver(Parameterised):
     """How a pilot chooses the step list (see ``problem.StepRule``)."""
 
     name = "solver"
-    first_step = param("0.1 day", bounds=("1 minute", "30 day"), source=_NUMERICS, evidence="assumed",
-                       description="first step after the start and after every event; the shortest that accuracy asks for")
-    largest_step = param("0.5 year", bounds=("1 hour", "5 year"), source=_NUMERICS, evidence="assumed",
-                         description="longest step")
-    step_tolerance = param("5e-3", bounds=("1e-5", "0.1"), source=_NUMERICS, evidence="assumed",
-                           description="local error of a step, relative to a field's size")
+    first_step = param(
+        "0.1 day",
+        bounds=("1 minute", "30 day"),
+        source=_NUMERICS,
+        evidence="assumed",
+        description="first step after the start and after every event; the shortest that accuracy asks for",
+    )
+    largest_step = param(
+        "0.5 year", bounds=("1 hour", "5 year"), source=_NUMERICS, evidence="assumed", description="longest step"
+    )
+    step_tolerance = param(
+        "5e-3",
+        bounds=("1e-5", "0.1"),
+        source=_NUMERICS,
+        evidence="assumed",
+        description="local error of a step, relative to a field's size",
+    )
 
 
 class ConstantLoad(Parameterised):
@@ -135,8 +146,13 @@ class ConstantLoad(Parameterised):
 
     name = "loading"
     structural_options = Diurnal.structural_options
-    load = param("0.24 MPa", bounds=("0.1 MPa", "0.6 MPa"), source="time mean of the default day (default_disc a1)",
-                 evidence="assumed", description="force per disc area, at all times")
+    load = param(
+        "0.24 MPa",
+        bounds=("0.1 MPa", "0.6 MPa"),
+        source="time mean of the default day (default_disc a1)",
+        evidence="assumed",
+        description="force per disc area, at all times",
+    )
 
 
 LOADINGS: dict[str, type[Parameterised]] = {"diurnal": Diurnal, "constant": ConstantLoad}
@@ -146,15 +162,22 @@ class Clock(Parameterised):
     """Times of the file."""
 
     name = "clock"
-    duration = param("10 year", bounds=("1 hour", "100 year"), source="user's choice", evidence="assumed",
-                     description="simulated time")
-    time = param("0 day", bounds=("0 day", "100 year"), source="user's choice", evidence="assumed",
-                 description="a time of the simulation")
+    duration = param(
+        "10 year", bounds=("1 hour", "100 year"), source="user's choice", evidence="assumed", description="simulated time"
+    )
+    time = param(
+        "0 day", bounds=("0 day", "100 year"), source="user's choice", evidence="assumed", description="a time of the simulation"
+    )
 
 
 _WANTED = {
-    "string_type": "text", "int_type": "a whole number", "float_type": "a number", "dict_type": "a table",
-    "model_type": "a table", "list_type": "a list", "model_attributes_type": "a table",
+    "string_type": "text",
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "dict_type": "a table",
+    "model_type": "a table",
+    "list_type": "a list",
+    "model_attributes_type": "a table",
 }
 
 

@@ -35,8 +35,7 @@ class TherapyReader:
         if kind is None:
             return None
         cls = THERAPIES[kind]
-        own = {key: value for key, value in given.items() if key in cls.keys()}
-        brought = {key: value for key, value in given.items() if key in cls.mechanism_class.keys() and key not in own}
+        own, brought = split_table(cls, given)
         for key in given:
             if key not in own and key not in brought and key not in ("kind", "label"):
                 self.complaints.unknown(key_path(*path, key), key, ("kind", *cls.all_keys()))
@@ -71,5 +70,6 @@ class TherapyReader:
 
 def split_table(cls: type[Therapy], table: Mapping[str, Any]) -> tuple[Table, Table]:
     """A therapy's table as its own part and that of the mechanism that it brings."""
-    own = {key: value for key, value in table.items() if key in cls.keys()}
-    return own, {key: value for key, value in table.items() if key in cls.mechanism_class.keys() and key not in own}
+    own_keys, brought_keys = set(cls.keys()), set(cls.mechanism_class.keys())
+    own = {key: value for key, value in table.items() if key in own_keys}
+    return own, {key: value for key, value in table.items() if key in brought_keys - own_keys}

@@ -11,9 +11,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from discsim.study.messages import ConfigError, Problem, Shown, shown
+from discsim.study.messages import ConfigError, Mistake, Shown, shown
 
 LARGEST_FILE = 1_000_000  # bytes; an experiment file is a few thousand
+DEEPEST = 32  # tables within tables; an experiment file has at most ten
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
@@ -51,18 +52,38 @@ def read_text(path: str | os.PathLike[str]) -> str:
 def parse_text(text: str, source: str = "text") -> dict[str, Any]:
     """The table that a TOML text stands for; raises ``ConfigError`` with the line of a syntax error."""
     try:
-        return tomllib.loads(text)
+        table = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        problem = Problem(source, "a syntax error", "TOML", str(error))
+        problem = Mistake(source, "a syntax error", "TOML", str(error))
     except (ValueError, RecursionError) as error:  # numbers of thousands of digits; brackets in brackets in brackets
         reason = "nested too deeply" if isinstance(error, RecursionError) else "a number with too many digits"
-        problem = Problem(source, f"a text that is {reason}", "TOML")
+        problem = Mistake(source, f"a text that is {reason}", "TOML")
+    else:
+        check_depth(table, source)
+        return table
     raise ConfigError([problem], source) from None
+
+
+def check_depth(table: Mapping[str, Any], source: str = "text") -> None:
+    """Raises ``ConfigError`` for tables that are nested so deeply that no experiment file can be meant."""
+    if depth_of(table) > DEEPEST:
+        allowed = f"at most {DEEPEST} within one another"
+        raise ConfigError([Mistake(source, "tables that are nested too deeply", allowed)], source)
+
+
+def depth_of(table: Any) -> int:
+    """How many tables and lists lie within one another (counted without recursion: a hostile text may hold thousands)."""
+    depth, level = 0, [table]
+    while level:
+        depth += 1
+        inner = [item.values() if isinstance(item, dict) else item for item in level]
+        level = [value for values in inner for value in values if isinstance(value, (dict, list))]
+    return depth
 
 
 def _fault(source: Path, given: str, allowed: str, hint: str = "") -> ConfigError:
     name = str(source) if str(source).isprintable() else shown(str(source))
-    return ConfigError([Problem(name, Shown(given), allowed, hint)], name)
+    return ConfigError([Mistake(name, Shown(given), allowed, hint)], name)
 
 
 def write_text(table: Mapping[str, Any]) -> str:

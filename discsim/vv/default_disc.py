@@ -1,8 +1,7 @@
-"""The default disc, grades I and III: this code against the project's own trial of it and against measurements.
+"""The default disc, grade I: this code against the project's own trial of it and against measurements.
 
-The trial (facts: default disc) used another code on quadrilaterals. Its numbers are rounded, so a row agrees within 2 % or one
-unit of the last digit given, whichever is larger; these rows are reports. Rows with a target's id compare with the target. A target
-that was looked at when a default was picked is calibration (the load for CMP05, the annulus matrix for TIS12), others validation.
+Rows ``trial.*`` compare with the trial, rows with a target's id with the target. A target that was looked at when a default was
+picked is calibration (the load for CMP05, the annulus matrix for TIS12), others validation. Grade III is in ``clearance``.
 """
 
 from __future__ import annotations
@@ -15,8 +14,10 @@ from discsim.fem.backend import fem, ufl
 from discsim.fem.disc_model import DiscModel
 from discsim.fem.lower import lower
 from discsim.problem.point import bound_material
+from discsim.vv import clearance
 from discsim.vv.discs import model_of, read, scenario
 from discsim.vv.registry import Case, Role, Row
+from discsim.vv.trial import ph_row, trial_row
 
 LOAD_STEP = 0.04  # MPa, largest change of load in one solve
 # Load (MPa) -> whole height mm, NP pressure MPa, pressure/load, mid-plane bulge mm of the trial (None: not given).
@@ -26,12 +27,6 @@ TRIAL_LOADS: dict[float, tuple[float, float, float | None, float]] = {
     0.36: (9.0, 0.396, 1.10, 0.52),
     0.50: (8.0, 0.491, 0.98, 0.95),
 }
-
-
-def trial_row(name: str, quantity: str, unit: str, computed: float, trial: float, digit: float) -> Row:
-    """A row against the trial: within 2 % or one unit (``digit``) of its last digit."""
-    width = max(0.02 * abs(trial), digit)
-    return Row(f"trial.{name}", quantity, unit, computed, trial, trial - width, trial + width, "report")
 
 
 def load_to(model: DiscModel, load: float) -> None:
@@ -87,8 +82,9 @@ def drained(mesh_level: int) -> list[Row]:
             rows += _load_rows(model, load)
         if load in trial_stretch:
             for (region, found), wanted in zip(stretch().items(), trial_stretch[load], strict=True):
-                name = f"fibre_stretch.{region}.{load:.2f}"
-                rows.append(trial_row(name, f"mean fibre stretch, {region}, {load:.2f} MPa", "1", found, wanted, 0.001))
+                strain, trial = 100.0 * (found - 1.0), 100.0 * (wanted - 1.0)
+                name = f"fibre_strain.{region}.{load:.2f}"
+                rows.append(trial_row(name, f"mean fibre stretch - 1, {region}, {load:.2f} MPa", "%", strain, trial, 0.1))
     return rows
 
 
@@ -219,7 +215,7 @@ def solutes(mesh_level: int) -> list[Row]:
         trial_row("glucose_min", "lowest glucose, fixed levels", "mM", found["glucose_min"], 2.1, 0.1),
         trial_row("oxygen_min", "lowest oxygen, fixed levels", "kPa", found["oxygen_min"], 1.9, 0.1),
         trial_row("lactate_max", "highest lactate, fixed levels", "mM", found["lactate_max"], 3.7, 0.1),
-        _ph_row("ph_min", "lowest pH, fixed levels", found["ph_min"], 7.07),
+        ph_row("ph_min", "lowest pH, fixed levels", found["ph_min"], 7.07),
     ]
     rows.append(Row("T43", "lowest pH, healthy", "1", found["ph_min"], 7.1, None, None, "report", "6.9-7.2 second hand; not gated"))
     lactate = found["lactate_max"]
@@ -227,13 +223,29 @@ def solutes(mesh_level: int) -> list[Row]:
     return rows
 
 
-def _ph_row(name: str, quantity: str, found: float, trial: float) -> Row:
-    return Row(f"trial.{name}", quantity, "1", found, trial, trial - 0.01, trial + 0.01, "report")
-
-
+_BULGE = "3-5 % less than the trial, equal on meshes 1-3; how the trial laid fibres across the annulus is not stated"
 CASES = [
-    Case("drained", "default_disc", "grade I at several loads, drained", lambda: drained(2)),
-    Case("gag_loss", "default_disc", "height after loss of nucleus GAG", lambda: gag_loss(2)),
-    Case("tissue", "default_disc", "swelling, moduli and fluid loss of the tissues", tissue),
+    Case(
+        "drained", "default_disc", "grade I at several loads, drained", lambda: drained(2),
+        known_misses={
+            "TIS33": "0.245 MPa: swelling against the prestressed matrix leaves more pressure than the model target; 2 % outside",
+            **{f"trial.bulge.{load}": _BULGE for load in ("0.10", "0.36", "0.50")},
+            "trial.fibre_strain.outer_AF.0.50": "1.46 for 1.6 %: goes with the smaller bulge",
+        },
+    ),
+    Case(
+        "gag_loss", "default_disc", "height after loss of nucleus GAG", lambda: gag_loss(2),
+        known_misses={"T26": "3.1 %: a disc prestressed at 0.24 MPa answers small losses of charge more strongly; T27 is met"},
+    ),
+    Case(
+        "tissue", "default_disc", "swelling, moduli and fluid loss of the tissues", tissue,
+        known_misses={
+            "TIS12.outer_AF": "1.114: the annulus matrix is stiff enough to keep the prestress step stable; 0.006 below the range",
+            "TIS09": "1.38 MPa: 2.5 times too stiff, the price of that matrix and of the excluded water",
+            "TIS01": "0.328 MPa: charge of the in vivo hydration; samples had swollen after death (0.157 at stretch 1.4)",
+            "trial.swelling_stress.1.4": "the trial says about 0.14; the law gives 0.157, and 0.129 net of the matrix",
+        },
+    ),
     Case("solutes", "default_disc", "extremes of the solutes at grade I", lambda: solutes(2)),
+    *clearance.CASES,
 ]  # fmt: skip
