@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from discsim.disc.disc import Disc
-from discsim.disc.mesh import SURFACES
+from discsim.disc.mesh import SURFACES, Mesh
 from discsim.fem.backend import fem, ufl
 from discsim.fem.disc_model import DiscModel, disc_model
 from discsim.fem.homeostasis import start_from_homeostasis
@@ -35,12 +35,14 @@ def problem_of(one: Scenario, values: Mapping[str, Any] | None = None) -> Proble
     return dataclasses.replace(problem, arms=(with_values(problem.arms[0], values or {}),))
 
 
-def model_of(one: Scenario, values: Mapping[str, Any] | None = None) -> DiscModel:
-    """The compiled model of a scenario, at its start state (no events, no doses)."""
+def model_of(one: Scenario, values: Mapping[str, Any] | None = None, mesh: Mesh | None = None) -> DiscModel:
+    """The compiled model of a scenario, at its start state (no events, no doses), on its own mesh or on another."""
     import jax
 
     jax.config.update("jax_enable_x64", True)  # as at the door of the engine
     problem = problem_of(one, values)
+    if mesh is not None:
+        problem = dataclasses.replace(problem, arms=(dataclasses.replace(problem.arms[0], mesh=mesh),))
     model = disc_model(problem, problem.arms[0])
     if one.start == "homeostasis":
         start_from_homeostasis(model)
