@@ -64,7 +64,7 @@ def __getattr__(name: str) -> Any:
     elif name in _HOMES:
         value = getattr(importlib.import_module(_HOMES[name]), name)
     else:
-        raise AttributeError(f"module 'discsim' has no attribute {name!r}")
+        raise AttributeError(f"module 'discsim' has no attribute {name!r}; it has {', '.join(__all__)}")
     globals()[name] = value
     return value
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import functools
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 
 BAD_INPUT, FAILED_ARMS, ENVIRONMENT, NO_EVIDENCE, INTERRUPTED = 2, 3, 4, 6, 130
 RESULT_FILE = "result.nc"
-PLAIN_WIDTH = 220  # columns of a table that is not shown on a terminal
+PLAIN_WIDTH = 260  # columns of a table that is not shown on a terminal
 
 app = typer.Typer(
     name="discsim", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -104,14 +105,13 @@ def _judged(error: Exception) -> tuple[int, str]:
     from discsim.study.messages import ConfigError
 
     if isinstance(error, ConfigError):
-        count = len(error.problems)
-        return BAD_INPUT, f"{error}\n{error.source}: {count} mistake{'s' if count > 1 else ''}"
+        return BAD_INPUT, str(error)
     if isinstance(error, MissingTool):
         return ENVIRONMENT, str(error)
     if type(error).__name__ == "ResultError":  # its module loads xarray, which only commands that meet results need
         return BAD_INPUT, str(error)
-    reason = " ".join(str(error).split()) or "no message"
-    return 1, f"discsim failed: {type(error).__name__}: {reason} (discsim --debug ... shows the traceback)"
+    reason = next(iter(str(error).splitlines()), "") or "no message"
+    return 1, f"{type(error).__name__}: {reason}\nunexpected; discsim --debug COMMAND ... shows where"
 
 
 def _show_version(asked: bool) -> None:
@@ -140,11 +140,10 @@ def validate(file: Experiment, overrides: Override = None) -> None:
     from discsim.study.config import read_study
 
     study = read_study(file, overrides or ())
-    design = f"; {study.design['kind']} design over {len(study.design['vary'])} numbers" if study.design else ""
-    names = ", ".join(study.scenarios)
-    count = len(study.scenarios)
-    duration = next(iter(study.scenarios.values())).duration
-    typer.echo(f"ok: {count} scenario{'s' if count > 1 else ''} ({names}), {duration}, {len(study.readouts)} readouts{design}")
+    count, duration = len(study.scenarios), next(iter(study.scenarios.values())).duration
+    typer.echo(f"ok: {count} scenario{'s' if count > 1 else ''} ({', '.join(study.scenarios)}), {duration}")
+    if study.design:
+        typer.echo(f"    design: {study.design['kind']}, {len(study.design['vary'])} varied numbers")
 
 
 @app.command()
@@ -227,13 +226,13 @@ def _prepare(folder: Path, force: bool) -> None:
     target = folder / RESULT_FILE
     if target.exists() and not force:
         raise _Stop(BAD_INPUT, f"{target}: exists; --force replaces it, --out DIR writes elsewhere")
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with (folder / f".{RESULT_FILE}.writable").open("w"):
-            pass
-        (folder / f".{RESULT_FILE}.writable").unlink()
-    except OSError as error:
-        raise _Stop(BAD_INPUT, f"{folder}: cannot be written to ({error.strerror})") from None
+    if target.is_dir():
+        raise _Stop(BAD_INPUT, f"{target}: a folder; --out DIR writes elsewhere")
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise _Stop(BAD_INPUT, f"{folder}: {existing} is a file; name a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise _Stop(BAD_INPUT, f"{folder}: {existing} cannot be written to")
 
 
 def _engine(name: str) -> Engine:
@@ -375,6 +374,7 @@ def vv_list() -> None:
 @_guarded
 def vv_run(
     names: Annotated[list[str] | None, typer.Argument(metavar="[GROUP]...", help="Groups or cases; all where left out.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Leave out slow cases.")] = False,
 ) -> None:
     """Run cases and compare their numbers with what is expected."""
     registry = _registry()
@@ -386,10 +386,12 @@ def vv_run(
             raise _Stop(BAD_INPUT, f"no group or case {name!r}; groups are {', '.join(groups)}")
         chosen |= {case.name: case for case in groups.get(name, [cases.get(name)])}
     console, unexpected = _console(), []
-    for case in chosen.values():
+    running = [case for case in chosen.values() if not (quick and case.slow)]
+    for case in running:
         outcome = registry.run([case])[0]
         _print_outcome(outcome, console)
         unexpected += [f"{case.name}: {row}" for row in outcome.unexpected]
+    typer.echo(f"{len(running)} cases, {len(unexpected)} unexpected rows")
     if unexpected:
         raise _Stop(NO_EVIDENCE, "\n".join(["rows whose verdict is not the stated one:", *unexpected]))
 

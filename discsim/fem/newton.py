@@ -38,7 +38,7 @@ class LaggedNewton:
     ) -> None:
         self._residual, self._jacobian, self._slow = residual, jacobian, slow
         self._matrix: PETSc.Mat | None = None
-        self._size, self._absolute, self._relative, self._most = size, absolute, relative, most
+        self._size, self.absolute, self._relative, self._most = size, absolute, relative, most
         self._snes: PETSc.SNES | None = None
         self._refresh, self._last_norm, self.factorisations, self.iterations = True, np.inf, 0, 0
 
@@ -86,7 +86,7 @@ class LaggedNewton:
         snes.setFunction(self._on_residual, PETSc.Vec().createSeq(self._size, comm=PETSc.COMM_SELF))
         snes.setJacobian(self._on_jacobian, self._matrix, self._matrix)
         snes.getLineSearch().setType("bt")
-        snes.setTolerances(rtol=self._relative, atol=self._absolute, stol=0.0, max_it=self._most)
+        snes.setTolerances(rtol=self._relative, atol=self.absolute, stol=0.0, max_it=self._most)
         ksp = snes.getKSP()
         ksp.setType("preonly")
         ksp.getPC().setType("lu")

@@ -14,6 +14,8 @@ from rich.text import Text
 
 from discsim.study.catalogue import DeclaredParameter, FieldEntry, MechanismEntry, bounds_text, number_text
 
+MIN_WIDTH = {"reference": 34, "source": 34}  # columns: room for a DOI in one piece
+
 
 def print_parameters(rows: Iterable[DeclaredParameter], console: Console) -> None:
     """A row per parameter and region."""
@@ -55,5 +57,5 @@ def print_fields(entries: Iterable[FieldEntry], console: Console) -> None:
 def _table(*columns: str, whole: tuple[str, ...] = ()) -> Table:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold", vertical="top", no_wrap=column in whole)
+        table.add_column(column, overflow="fold", vertical="top", no_wrap=column in whole, min_width=MIN_WIDTH.get(column))
     return table

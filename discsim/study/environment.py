@@ -62,13 +62,18 @@ def _python() -> Check:
 
 
 def _dolfinx() -> Check:
+    """DOLFINx, and that it compiles a small form."""
+    remedy = "pip install 'discsim[fem]', or conda install -c conda-forge fenics-dolfinx=0.11"
     try:
-        backend = importlib.import_module("discsim.fem.backend")
+        return Check("DOLFINx", True, str(importlib.import_module("discsim.fem.check").compile_small_form()))
     except ImportError as error:
-        reason = " ".join(str(error).split())
-        return Check("DOLFINx", False, reason, "pip install 'discsim[fem]', or conda install -c conda-forge fenics-dolfinx=0.11")
-    version = str(backend.dolfinx.__version__)
-    return Check("DOLFINx", version.startswith("0.11."), version, "install version 0.11")
+        return Check("DOLFINx", False, _one_line(error), remedy)
+    except RuntimeError as error:
+        return Check("DOLFINx", False, _one_line(error), "mend the compiler (see below), or reinstall DOLFINx")
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _compiler() -> Check:
@@ -116,6 +121,6 @@ def _double_precision() -> Check:
         jax.config.update("jax_enable_x64", True)
         kind = str(jax.numpy.zeros(1).dtype)
     except (ImportError, AttributeError, RuntimeError) as error:
-        return Check("JAX in double precision", False, " ".join(str(error).split()), "pip install the jax of requirements.lock")
+        return Check("JAX in double precision", False, _one_line(error), "pip install the jax of requirements.lock")
     found = f"jax {jax.__version__}, {kind}"
     return Check("JAX in double precision", kind == "float64", found, "unset JAX_ENABLE_X64")

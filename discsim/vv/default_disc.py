@@ -14,7 +14,6 @@ from discsim.fem.backend import fem, ufl
 from discsim.fem.disc_model import DiscModel
 from discsim.fem.lower import lower
 from discsim.problem.point import bound_material
-from discsim.vv import clearance
 from discsim.vv.discs import model_of, read, scenario
 from discsim.vv.registry import Case, Role, Row
 from discsim.vv.trial import ph_row, trial_row
@@ -247,5 +246,4 @@ CASES = [
         },
     ),
     Case("solutes", "default_disc", "extremes of the solutes at grade I", lambda: solutes(2)),
-    *clearance.CASES,
 ]  # fmt: skip

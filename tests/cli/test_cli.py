@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
+import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
-from discsim.cli import app
-from discsim.cli_tables import owners, parameter_rows
-from discsim.quantities.fields import SHARED_FIELDS
+import discsim
+from discsim.cli import _interruptible, app
+from discsim.quantities.fields import DRIVES, SHARED_FIELDS
+from discsim.study.catalogue import OWNERS, declared_parameters, mechanism_entries
+from discsim.study.environment import checks, compiler
+from discsim.study.result import Result as StoredResult
+from discsim.vv.registry import Case, Row, groups
 
 ROOT = Path(__file__).parents[2]
 TINY = """
@@ -88,29 +95,40 @@ def test_override_goes_through_the_same_checks(tiny: Path) -> None:
 def test_params_lists_every_parameter_with_unit_bounds_source_and_evidence(grade: str) -> None:
     done = call("params", "--format", "csv", "--grade", grade)
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
-    declared = {(owner, name) for owner, cls in owners().items() for name in cls.parameters()}
-    assert {(row["owner"], row["parameter"]) for row in rows} == declared
+    declared = {
+        (f"{owner}.{name}", region)
+        for owner, cls in OWNERS.items()
+        for name, parameter in cls.parameters().items()
+        for region in parameter.regions or ("",)
+    }
+    assert {(row["path"], row["region"]) for row in rows} == declared
     for row in rows:
         assert row["unit"] and row["source"] and row["description"]
         assert row["evidence"] in ("measured", "model", "recalled", "assumed")
-        slack = 1e-9 * abs(float(row["high"]))
-        assert float(row["low"]) - slack <= float(row["value"]) <= float(row["high"]) + slack
+        assert float(row["low"]) <= float(row["value"]) <= float(row["high"])
 
 
 def test_params_shows_what_a_grade_changes() -> None:
-    by_grade = {g: {(r.owner, r.parameter, r.region): r for r in parameter_rows(g)} for g in (1, 3)}
-    key = ("materials", "fixed_charge_density", "NP")
-    assert (by_grade[1][key].value, by_grade[3][key].value) == (pytest.approx(0.29), pytest.approx(0.22))
-    assert by_grade[3][("nutrition", "endplate_clearance", "")].evidence == "assumed"
+    by_grade = {grade: {(row.path, row.region): row for row in declared_parameters(grade)} for grade in (1, 3)}
+    key = ("materials.fixed_charge_density", "NP")
+    assert (by_grade[1][key].value, by_grade[3][key].value) == (0.29, 0.22)
+    loss = ("matrix_turnover.gag_loss_rate", "CEP")
+    assert (by_grade[1][loss].evidence, by_grade[3][loss].evidence) == ("assumed", "measured")
+    assert by_grade[1][loss].source != by_grade[3][loss].source
+
+
+def test_params_of_one_mechanism() -> None:
+    lines = call("params", "--mechanism", "matrix_turnover", "--format", "csv").stdout.splitlines()[1:]
+    assert lines and all(line.startswith("matrix_turnover.") for line in lines)
+    assert "gag_loss_rate" in call("params", "--mechanism", "matrix_turnover").stdout
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("params", "--grade", "9"), "--grade"),
-        (("params", "--format", "yaml"), "neither table nor csv"),
-        (("params", "--mechanism", "nutritoin"), "'nutritoin' is not known"),
-        (("vv", "run", "nonsense"), "'nonsense' is no case or group"),
+        (("params", "--grade", "9"), "disc.grade: 9 has no preset"),
+        (("params", "--mechanism", "nutritoin"), "'nutritoin' has no parameters; there are disc, "),
+        (("vv", "run", "nonsense"), "no group or case 'nonsense'"),
         (("show", "nowhere.nc"), "nowhere.nc"),
         (("validate", "nowhere.toml"), "nowhere.toml"),
     ],
@@ -124,8 +142,19 @@ def test_wrong_arguments_give_one_line_and_exit_2(arguments: tuple[str, ...], me
 def test_mechanisms_and_fields_list_the_catalogue() -> None:
     text = call("mechanisms").stdout
     assert all(name in text for name in ("nutrition", "cell_fate", "matrix_turnover", "stem_cells", "gene_expression"))
+    assert "10.1074/jbc.M600296200" in text and "soukane" in text
     listed = call("fields").stdout
-    assert all(name in listed for name in SHARED_FIELDS)
+    assert all(name in listed for name in (*SHARED_FIELDS, *DRIVES, "gene_expression/free_vector", "porosity"))
+
+
+def test_mechanism_entries_say_what_is_read_and_changed() -> None:
+    entries = {entry.name: entry for entry in mechanism_entries()}
+    turnover = entries["matrix_turnover"]
+    assert set(turnover.reads) == {"ph", "glucose", "cell_density", "synthesis_gate", "anabolic_drive", "catabolic_drive"}
+    assert turnover.changes == ("gag",) and turnover.gives == ("synthesis_gate",)
+    cells = entries["stem_cells"]
+    assert {"stem_cells/np_like", "glucose", "gag", "added_cell_density"} <= set(cells.changes)
+    assert "cell_density" not in cells.changes
 
 
 def test_existing_result_is_refused_before_anything_is_computed(tiny: Path) -> None:
@@ -135,6 +164,30 @@ def test_existing_result_is_refused_before_anything_is_computed(tiny: Path) -> N
     assert done.exit_code == 2
     assert "--force" in done.stderr
     assert (tiny.parent / "o/result.nc").read_text() == "kept"
+    done = call("run", str(tiny), "--out", str(tiny / "o"))
+    assert done.exit_code == 2
+    assert "is a file; name a folder" in done.stderr
+
+
+def test_unknown_engine_is_refused(tiny: Path) -> None:
+    done = call("run", str(tiny), "--out", str(tiny.parent / "o"), "--engine", "sweep")
+    assert (done.exit_code, done.stderr) == (2, "--engine sweep: there is fem\n")
+
+
+@pytest.mark.parametrize(("file", "name"), [("a/study.toml", "a"), ("a/dose.toml", "dose")])
+def test_default_folder_has_the_name_of_the_experiment(
+    file: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / file).write_text(TINY)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "out" / name).mkdir(parents=True)
+    (tmp_path / "out" / name / "result.nc").touch()
+    assert f"out/{name}/result.nc: exists" in call("run", file).stderr
+    monkeypatch.chdir(tmp_path / "a")
+    (tmp_path / "a/out" / name).mkdir(parents=True)
+    (tmp_path / "a/out" / name / "result.nc").touch()
+    assert f"out/{name}/result.nc: exists" in call("run", Path(file).name).stderr
 
 
 @pytest.mark.fem
@@ -142,8 +195,8 @@ def test_run_and_show(tiny: Path) -> None:
     folder = tiny.parent / "o"
     done = call("run", str(tiny), "--out", str(folder))
     assert done.exit_code == 0, done.output
-    assert "1/3 cells (choosing steps)" in done.stdout
-    assert "no discretisation error is stated" in done.stdout  # mesh level 1 has no coarser one
+    assert "arm 1/3 cells (choosing steps)" in done.stderr
+    assert "no error by mesh and steps is stated" in done.stderr  # mesh level 1 has no coarser one
     assert {"result.nc", "time_courses.png", "fields_untreated.png", "fields_cells.png"} <= {p.name for p in folder.iterdir()}
     shown = call("show", str(folder))
     assert shown.exit_code == 0
@@ -151,6 +204,38 @@ def test_run_and_show(tiny: Path) -> None:
     rows = list(csv.DictReader(io.StringIO(call("show", str(folder), "--csv", "-").stdout)))
     assert {row["scenario"] for row in rows} == {"untreated", "cells"}
     assert all(row["status"] == "ok" for row in rows)
+    assert call("show", str(folder / "result.nc"), "--csv", str(folder / "numbers.csv")).exit_code == 0
+    assert (folder / "numbers.csv").read_text() == call("show", str(folder), "--csv", "-").stdout
+    again = call("run", str(tiny), "--out", str(folder), "--force", "--set", "scenarios={ only = {} }")
+    assert again.exit_code == 0, again.output
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"result.nc", "time_courses.png", "fields_only.png", "numbers.csv"}  # pictures of the old result are gone
+
+
+@pytest.mark.fem
+def test_run_says_what_it_leaves_out_and_keeps_only_the_fields_asked_for(tiny: Path) -> None:
+    tiny.write_text(
+        TINY
+        + '[design]\nkind = "sobol"\nsamples = 8\n[design.vary]\n"loading.active" = { low = "0.2 MPa", high = "0.4 MPa" }\n'
+        + '[output]\nfields = ["glucose", "stem_cells/undifferentiated"]\n'
+    )
+    folder = tiny.parent / "o"
+    done = call("run", str(tiny), "--out", str(folder))
+    assert done.exit_code == 0, done.output
+    assert "run solves the scenarios at their nominal values; [design] is not run\n" in done.stderr
+    fields = StoredResult.load(folder / "result.nc")["cells"].fields
+    kept = {variable.attrs["discsim_name"] for variable in fields.data_vars.values() if "discsim_name" in variable.attrs}
+    assert kept == {"glucose", "stem_cells/undifferentiated"}
+
+
+@pytest.mark.fem
+def test_error_by_mesh_and_steps_is_stated(tiny: Path) -> None:
+    folder = tiny.parent / "o"
+    options = ("--set", "disc.mesh_level=2", "--set", "duration=1 day", "--set", "scenarios={ only = {} }")
+    done = call("run", str(tiny), "--out", str(folder), *options)
+    assert done.exit_code == 0, done.output
+    assert "discretisation error (mm): only +/- " in done.stdout
+    assert StoredResult.load(folder / "result.nc").discretisation_error("only", "disc_height") is not None
 
 
 @pytest.mark.fem
@@ -182,6 +267,52 @@ def test_missing_engine_gives_exit_4_with_a_remedy(tiny: Path) -> None:
     assert "pip install 'discsim[fem]'" in done.stderr and "Traceback" not in done.stderr
 
 
+def test_missing_compiler_gives_exit_4_with_a_remedy(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tiny.parent))
+    monkeypatch.delenv("CC", raising=False)
+    assert compiler() is None
+    done = call("run", str(tiny), "--out", str(tiny.parent / "o"))
+    assert done.exit_code == 4
+    assert "no C compiler" in done.stderr and "install gcc" in done.stderr
+    by_name = {check.name: check for check in checks()}
+    assert not by_name["C compiler"].good and by_name["Python"].good
+    doctor = call("doctor")
+    assert doctor.exit_code == 4
+    assert "MISSING C compiler: none" in doctor.stdout and "apt-get install gcc" in doctor.stdout
+
+
+def test_form_cache_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    cache = next(check for check in checks() if check.name == "form cache")
+    assert not cache.good and "XDG_CACHE_HOME" in cache.remedy
+
+
+@pytest.mark.fem
+def test_ctrl_c_ends_a_run_with_exit_130_and_leaves_nothing(tiny: Path) -> None:
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "discsim", "run", str(tiny), "--out", str(tiny.parent / "o"), "--set", "duration=50 year"]
+    with subprocess.Popen(command, cwd=tiny.parent, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        first = process.stderr.readline()  # the first accepted step: the engine is at work
+        process.send_signal(signal.SIGINT)
+        rest = process.stderr.read()
+    assert "(choosing steps)" in first
+    assert rest.splitlines()[-1] == "interrupted"
+    assert process.returncode == 130
+    assert not (tiny.parent / "o").exists()
+
+
+def test_interrupt_that_a_solver_swallows_is_raised_at_the_next_step() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), _interruptible() as check:
+        check()
+        with contextlib.suppress(KeyboardInterrupt):  # as a callback in a C library may do
+            signal.raise_signal(signal.SIGINT)
+        check()
+    assert signal.getsignal(signal.SIGINT) is before
+
+
 def test_interruption_gives_exit_130_and_writes_nothing(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -208,3 +339,47 @@ def test_doctor() -> None:
     done = call("doctor")
     assert done.exit_code == 0, done.output
     assert "forms compile" in done.stdout and "float64" in done.stdout
+    assert "MISSING" not in done.stdout
+
+
+def test_version_is_that_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert call("--version").stdout == f"{project['version']}\n"
+
+
+@pytest.mark.parametrize("name", discsim.__all__)
+def test_every_exported_name_is_there(name: str) -> None:
+    assert getattr(discsim, name) is not None
+    assert name in dir(discsim)
+
+
+def test_unknown_name_of_the_package_is_told() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Dics'"):
+        discsim.Dics  # noqa: B018
+
+
+def test_vv_list_names_groups_and_cases() -> None:
+    done = call("vv", "list")
+    assert done.exit_code == 0, done.output
+    for group, cases in groups().items():
+        assert group in done.stdout.splitlines()
+        assert all(f"  {case.name}: {case.description}" in done.stdout for case in cases)
+
+
+def test_vv_run_gives_exit_6_for_a_row_that_misses_without_a_stated_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    def rows(computed: float) -> list[Row]:
+        return [Row("r1", "a number", "mm", computed, 1.0, 0.9, 1.1, "verification")]
+
+    good = Case("good", "trial", "meets", lambda: rows(1.0))
+    stated = Case("stated", "trial", "misses as stated", lambda: rows(2.0), known_misses={"r1": "a reason"})
+    bad = Case("bad", "other", "misses", lambda: rows(2.0))
+    slow = Case("slow", "other", "takes long", lambda: rows(3.0), slow=True)
+    monkeypatch.setattr("discsim.vv.registry.cases", lambda: [good, stated, bad, slow])
+    done = call("vv", "run", "trial")
+    assert done.exit_code == 0, done.output
+    assert "2 cases, 0 unexpected rows" in done.stdout
+    assert "outside (stated)" in done.stdout and "a reason" in done.stdout
+    done = call("vv", "run", "--quick")
+    assert done.exit_code == 6
+    assert "3 cases, 1 unexpected rows" in done.stdout and "bad: r1" in done.stderr
+    assert call("vv", "run", "slow").exit_code == 6
