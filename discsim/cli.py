@@ -29,10 +29,13 @@ if TYPE_CHECKING:
 
 BAD_INPUT, FAILED_ARMS, ENVIRONMENT, NO_EVIDENCE, INTERRUPTED = 2, 3, 4, 6, 130
 RESULT_FILE = "result.nc"
-PLAIN_WIDTH = 260  # columns of a table that is not shown on a terminal
+PLAIN_WIDTH = 320  # columns of a table that is not shown on a terminal
 
 app = typer.Typer(
-    name="discsim", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    name="discsim",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
     help="Intervertebral disc: mechanics, nutrition, cells, matrix and therapies over years.",
 )
 vv_app = typer.Typer(no_args_is_help=True, help="Verification and validation, case by case.")
@@ -61,6 +64,10 @@ class _Settings:
 Experiment = Annotated[Path, typer.Argument(metavar="FILE", help="Experiment file (TOML).")]
 Override = Annotated[
     list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Set a value of the file; may be given again.")
+]
+
+Plugin = Annotated[
+    bool, typer.Option("--allow-plugin", help="Import mechanisms of other modules that the file names; this runs their code.")
 ]
 
 
@@ -135,11 +142,11 @@ def main(
 
 @app.command()
 @_guarded
-def validate(file: Experiment, overrides: Override = None) -> None:
+def validate(file: Experiment, overrides: Override = None, plugin: Plugin = False) -> None:
     """Check an experiment file and tell every mistake at once."""
     from discsim.study.config import read_study
 
-    study = read_study(file, overrides or ())
+    study = read_study(file, overrides or (), allow_plugin=plugin)
     count, duration = len(study.scenarios), next(iter(study.scenarios.values())).duration
     typer.echo(f"ok: {count} scenario{'s' if count > 1 else ''} ({', '.join(study.scenarios)}), {duration}")
     if study.design:
@@ -151,7 +158,9 @@ def validate(file: Experiment, overrides: Override = None) -> None:
 def params(
     grade: Annotated[int, typer.Option(help="Pfirrmann grade whose values are shown.")] = 1,
     output: Annotated[Format, typer.Option("--format", help="How to write the table.")] = Format.TABLE,
-    mechanism: Annotated[str | None, typer.Option(help="Only this mechanism, therapy, disc, materials, loading or solver.")] = None,
+    mechanism: Annotated[
+        str | None, typer.Option(help="Only this mechanism, therapy, disc, materials, loading or solver.")
+    ] = None,
 ) -> None:
     """Every parameter: default, unit, bounds, evidence, source."""
     from discsim.report.catalogue import print_parameters, write_parameters
@@ -191,23 +200,28 @@ def fields() -> None:
 @_guarded
 def run(
     file: Experiment,
-    out: Annotated[Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder of the result; out/NAME where left out.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder of the result; out/NAME where left out.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace an existing result.")] = False,
     engine: Annotated[str, typer.Option(help="Engine.")] = "fem",
     overrides: Override = None,
     error_estimate: Annotated[bool, typer.Option(help="State the error by mesh and steps, from two more coarse runs.")] = True,
+    plugin: Plugin = False,
 ) -> None:
     """Solve every scenario once at its nominal values: table, result.nc and pictures."""
     from discsim.report.tables import print_summary
     from discsim.study.config import read_study
 
-    study = read_study(file, overrides or ())
+    study = read_study(file, overrides or (), allow_plugin=plugin)
     folder = out if out is not None else Path("out") / _name(file)
     _prepare(folder, force)
     solver = _engine(engine)
     left = [f"[{name}]" for name, table in (("design", study.design), ("check", study.check)) if table]
     if left:
-        _error(f"run solves the scenarios at their nominal values; {' and '.join(left)} {'is' if len(left) == 1 else 'are'} not run")
+        _error(
+            f"run solves the scenarios at their nominal values; {' and '.join(left)} {'is' if len(left) == 1 else 'are'} not run"
+        )
     result = _solve(study, solver, folder, error_estimate)
     print_summary(result, _console())
     failed = result.failed()
@@ -287,7 +301,12 @@ def _pictures(folder: Path) -> set[Path]:
 
 
 def _state_error(
-    study: Study, records: list[ArmRecord], result: Result, engine: Engine, progress: RunProgress, hook: Callable[[Progress], None]
+    study: Study,
+    records: list[ArmRecord],
+    result: Result,
+    engine: Engine,
+    progress: RunProgress,
+    hook: Callable[[Progress], None],
 ) -> None:
     from discsim.study.discretisation import NoEstimate, estimate
 
@@ -326,7 +345,9 @@ def _interruptible() -> Iterator[Callable[[], None]]:
 @_guarded
 def show(
     path: Annotated[Path, typer.Argument(metavar="FILE_OR_DIR", help="Result file, or the folder that it lies in.")],
-    csv: Annotated[str | None, typer.Option("--csv", metavar="PATH", help="Write the numbers as CSV; - for standard output.")] = None,
+    csv: Annotated[
+        str | None, typer.Option("--csv", metavar="PATH", help="Write the numbers as CSV; - for standard output.")
+    ] = None,
 ) -> None:
     """The table of a result."""
     from discsim.report.tables import print_summary, to_csv
@@ -420,9 +441,21 @@ def _print_outcome(outcome: Any, console: Console) -> None:
         miss = outcome.case.known_misses.get(row.id)
         verdict = {None: "", True: "inside", False: "outside"}[row.inside] + (" (stated)" if miss and row.inside is False else "")
         band = "" if row.inside is None else f"{_bound(row.low)} to {_bound(row.high)}"
-        cells = (row.id, row.quantity, f"{row.computed:.6g}", _bound(row.expected), band, row.unit, row.role, verdict, miss or row.note)
+        cells = (
+            row.id,
+            row.quantity,
+            f"{row.computed:.6g}",
+            _bound(row.expected),
+            band,
+            row.unit,
+            row.role,
+            verdict,
+            miss or row.note,
+        )
         table.add_row(*(Text(str(cell)) for cell in cells))
-    console.print(Text(f"{outcome.case.group}/{outcome.case.name}: {outcome.case.description} ({outcome.seconds:.1f} s)", style="bold"))
+    console.print(
+        Text(f"{outcome.case.group}/{outcome.case.name}: {outcome.case.description} ({outcome.seconds:.1f} s)", style="bold")
+    )
     console.print(table)
     console.print()
 

@@ -277,8 +277,7 @@ def main() -> None:
         write_gmsh22(folder / name, *arrays)
         report = read_mesh(folder / name).report()
         print(
-            f"{name:<21} {report.vertices:>8} {report.cells:>6} {report.minimum_angle:>14.1f} "
-            f"{report.positive_off_diagonals:>23}"
+            f"{name:<21} {report.vertices:>8} {report.cells:>6} {report.minimum_angle:>14.1f} {report.positive_off_diagonals:>23}"
         )
 
 

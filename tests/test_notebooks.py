@@ -31,9 +31,7 @@ def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     notebook = jupytext.read(path, fmt="py:percent")
     assert any(cell.cell_type == "code" for cell in notebook.cells), "the notebook holds no code"
-    client = NotebookClient(
-        notebook, timeout=SECONDS, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
-    )
+    client = NotebookClient(notebook, timeout=SECONDS, kernel_name="python3", resources={"metadata": {"path": str(folder)}})
     client.execute()  # raises CellExecutionError with the cell and its traceback
 
     errors = [

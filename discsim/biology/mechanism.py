@@ -311,9 +311,7 @@ class Composition:
         try:
             return [nodes[position] for position in sorter.static_order()]
         except graphlib.CycleError as error:
-            chain = " -> ".join(
-                f"{self.mechanisms[nodes[p].mechanism].label}: {nodes[p].gives}" for p in reversed(error.args[1])
-            )
+            chain = " -> ".join(f"{self.mechanisms[nodes[p].mechanism].label}: {nodes[p].gives}" for p in reversed(error.args[1]))
             raise CompositionError(f"derived values read one another in a circle: {chain}") from None
 
     def _check_reads(self) -> None:

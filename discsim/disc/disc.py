@@ -21,10 +21,20 @@ class Geometry(Parameterised):
     """Size of the disc in the loaded in vivo shape; the committed mesh is scaled to it."""
 
     name = "disc"
-    height = param("10.0 mm", bounds=("4 mm", "13 mm"), source="derived: NP height 8.6 mm (41 young adults, Spine 2014) + two "
-                   "endplates of 0.7 mm", evidence="measured", description="soft height at the daily mean load")
-    radius = param("22.9 mm", bounds=("18 mm", "27 mm"), source="derived: area 1500-1800 mm2, Gruber 2024 10.3389/fbioe.2024.1391957",
-                   evidence="model", description="radius of the axisymmetric disc")
+    height = param(
+        "10.0 mm",
+        bounds=("4 mm", "13 mm"),
+        source="derived: NP height 8.6 mm (41 young adults, Spine 2014) + two endplates of 0.7 mm",
+        evidence="measured",
+        description="soft height at the daily mean load",
+    )
+    radius = param(
+        "22.9 mm",
+        bounds=("18 mm", "27 mm"),
+        source="derived: area 1500-1800 mm2, Gruber 2024 10.3389/fbioe.2024.1391957",
+        evidence="model",
+        description="radius of the axisymmetric disc",
+    )
 
 
 @functools.cache

@@ -22,66 +22,143 @@ class OsmoBiphasic(Parameterised):
 
     shear_modulus = param(
         {"NP": "0.03 MPa", "inner_AF": "0.20 MPa", "outer_AF": "0.30 MPa", "CEP": "0.13 MPa"},
-        bounds={"NP": ("0.005 MPa", "0.2 MPa"), "inner_AF": ("0.1 MPa", "0.6 MPa"), "outer_AF": ("0.1 MPa", "0.7 MPa"),
-                "CEP": ("0.1 MPa", "0.4 MPa")},
-        source={"NP": "Iatridis 1997 (DOI recalled, unverified: 10.1002/jor.1100150224)", "inner_AF": _OURS, "outer_AF": _OURS,
-                "CEP": "Cortes 2014 (DOI recalled, unverified: 10.1016/j.jbiomech.2013.12.021)"},
+        bounds={
+            "NP": ("0.005 MPa", "0.2 MPa"),
+            "inner_AF": ("0.1 MPa", "0.6 MPa"),
+            "outer_AF": ("0.1 MPa", "0.7 MPa"),
+            "CEP": ("0.1 MPa", "0.4 MPa"),
+        },
+        source={
+            "NP": "Iatridis 1997 (DOI recalled, unverified: 10.1002/jor.1100150224)",
+            "inner_AF": _OURS,
+            "outer_AF": _OURS,
+            "CEP": "Cortes 2014 (DOI recalled, unverified: 10.1016/j.jbiomech.2013.12.021)",
+        },
         evidence={"NP": "measured", "inner_AF": "assumed", "outer_AF": "assumed", "CEP": "measured"},
         description="drained matrix shear modulus",
     )
-    lame_ratio = param("1", bounds=("0.2", "5"), source=_OURS, evidence="assumed",
-                       description="Lame lambda of the drained matrix over its shear modulus")
+    lame_ratio = param(
+        "1",
+        bounds=("0.2", "5"),
+        source=_OURS,
+        evidence="assumed",
+        description="Lame lambda of the drained matrix over its shear modulus",
+    )
     fluid_fraction = param(
         {"NP": "0.81", "inner_AF": "0.79", "outer_AF": "0.74", "CEP": "0.67"},
         bounds={"NP": ("0.6", "0.88"), "inner_AF": ("0.6", "0.85"), "outer_AF": ("0.6", "0.82"), "CEP": ("0.5", "0.75")},
-        source=_CODE + " (annulus split by default_disc a2)", evidence="model", description="fluid volume fraction n_f0",
+        source=_CODE + " (annulus split by default_disc a2)",
+        evidence="model",
+        description="fluid volume fraction n_f0",
     )
     fixed_charge_density = param(
         {"NP": "0.29 mEq/mL", "inner_AF": "0.20 mEq/mL", "outer_AF": "0.13 mEq/mL", "CEP": "0.166 mEq/mL"},
-        bounds={"NP": ("0.05 mEq/mL", "0.40 mEq/mL"), "inner_AF": ("0.05 mEq/mL", "0.30 mEq/mL"),
-                "outer_AF": ("0.04 mEq/mL", "0.20 mEq/mL"), "CEP": ("0.05 mEq/mL", "0.25 mEq/mL")},
-        source=_CODE + "; outer AF within Urban & Maroudas 1979", evidence="model",
+        bounds={
+            "NP": ("0.05 mEq/mL", "0.40 mEq/mL"),
+            "inner_AF": ("0.05 mEq/mL", "0.30 mEq/mL"),
+            "outer_AF": ("0.04 mEq/mL", "0.20 mEq/mL"),
+            "CEP": ("0.05 mEq/mL", "0.25 mEq/mL"),
+        },
+        source=_CODE + "; outer AF within Urban & Maroudas 1979",
+        evidence="model",
         description="fixed charge per mL of all tissue water, preset of the start",
     )
     excluded_water = param(
         {"NP": "0.20", "inner_AF": "0.70", "outer_AF": "0.85", "CEP": "0.33"},
         bounds={"NP": ("0", "0.6"), "inner_AF": ("0", "0.95"), "outer_AF": ("0", "1.1"), "CEP": ("0", "0.6")},
-        source="derived: intrafibrillar water of " + _CODE + ", linearised", evidence="model",
+        source="derived: intrafibrillar water of " + _CODE + ", linearised",
+        evidence="model",
         description="water inside collagen per solid volume, closed to charge, x",
     )
     osmotic_coefficient = param("1", bounds=("0.75", "1"), source=_OURS, evidence="assumed", description="osmotic coefficient")
-    fibre_stiffness_inner = param("1.8 MPa", bounds=("0.9 MPa", "3.6 MPa"), source="Gruber 2024 10.3389/fbioe.2024.1391957, "
-                                  "calibrated", evidence="model", description="k1 at the middle of the inner annulus")
-    fibre_stiffness_outer = param("3.5 MPa", bounds=("1.75 MPa", "7 MPa"), source="Gruber 2024, calibrated", evidence="model",
-                                  description="k1 at the middle of the outer annulus")
-    fibre_exponent_inner = param("50", bounds=("30", "90"), source="Gruber 2024, calibrated", evidence="model",
-                                 description="k2 at the middle of the inner annulus")
-    fibre_exponent_outer = param("75", bounds=("30", "90"), source="Gruber 2024, calibrated", evidence="model",
-                                 description="k2 at the middle of the outer annulus")
-    fibre_angle_inner = param("37 deg", bounds=("23 deg", "45 deg"), source="Gruber 2024, calibrated", evidence="model",
-                              description="fibre angle to the transverse plane, middle of the inner annulus")
-    fibre_angle_outer = param("31 deg", bounds=("23 deg", "45 deg"), source="Gruber 2024, calibrated", evidence="model",
-                              description="fibre angle to the transverse plane, middle of the outer annulus")
+    fibre_stiffness_inner = param(
+        "1.8 MPa",
+        bounds=("0.9 MPa", "3.6 MPa"),
+        source="Gruber 2024 10.3389/fbioe.2024.1391957, calibrated",
+        evidence="model",
+        description="k1 at the middle of the inner annulus",
+    )
+    fibre_stiffness_outer = param(
+        "3.5 MPa",
+        bounds=("1.75 MPa", "7 MPa"),
+        source="Gruber 2024, calibrated",
+        evidence="model",
+        description="k1 at the middle of the outer annulus",
+    )
+    fibre_exponent_inner = param(
+        "50",
+        bounds=("30", "90"),
+        source="Gruber 2024, calibrated",
+        evidence="model",
+        description="k2 at the middle of the inner annulus",
+    )
+    fibre_exponent_outer = param(
+        "75",
+        bounds=("30", "90"),
+        source="Gruber 2024, calibrated",
+        evidence="model",
+        description="k2 at the middle of the outer annulus",
+    )
+    fibre_angle_inner = param(
+        "37 deg",
+        bounds=("23 deg", "45 deg"),
+        source="Gruber 2024, calibrated",
+        evidence="model",
+        description="fibre angle to the transverse plane, middle of the inner annulus",
+    )
+    fibre_angle_outer = param(
+        "31 deg",
+        bounds=("23 deg", "45 deg"),
+        source="Gruber 2024, calibrated",
+        evidence="model",
+        description="fibre angle to the transverse plane, middle of the outer annulus",
+    )
     fibre_dispersion = param("0", bounds=("0", "0.1"), source=_OURS, evidence="assumed", description="fibre dispersion kappa")
-    fibre_switch_width = param("0.002", bounds=("0.001", "0.005"), source=_OURS, evidence="assumed",
-                               description="width of the tension switch in fibre strain")
-    temperature = param("310 K", bounds=("293 K", "311 K"), source="body temperature", evidence="model", description="temperature")
-    bath_salt = param("0.15 mEq/mL", bounds=("0.13 mEq/mL", "0.17 mEq/mL"), source=_CODE, evidence="model",
-                      description="salt outside the tissue")
-    molar_mass_per_charge = param("251.25 g/mol_charge", bounds=("229 g/mol_charge", "257 g/mol_charge"),
-                                  source="502.5 g/mol per disaccharide of two charges (recalled, unverified)", evidence="recalled",
-                                  description="GAG mass per mole of fixed charge")
+    fibre_switch_width = param(
+        "0.002",
+        bounds=("0.001", "0.005"),
+        source=_OURS,
+        evidence="assumed",
+        description="width of the tension switch in fibre strain",
+    )
+    temperature = param(
+        "310 K", bounds=("293 K", "311 K"), source="body temperature", evidence="model", description="temperature"
+    )
+    bath_salt = param(
+        "0.15 mEq/mL",
+        bounds=("0.13 mEq/mL", "0.17 mEq/mL"),
+        source=_CODE,
+        evidence="model",
+        description="salt outside the tissue",
+    )
+    molar_mass_per_charge = param(
+        "251.25 g/mol_charge",
+        bounds=("229 g/mol_charge", "257 g/mol_charge"),
+        source="502.5 g/mol per disaccharide of two charges (recalled, unverified)",
+        evidence="recalled",
+        description="GAG mass per mole of fixed charge",
+    )
     diffusivity_factor = param(
-        {"NP": "1", "inner_AF": "1", "outer_AF": "1", "CEP": "1"}, bounds=("0.1", "1.2"),
+        {"NP": "1", "inner_AF": "1", "outer_AF": "1", "CEP": "1"},
+        bounds=("0.1", "1.2"),
         source="1: Mackie-Meares; CEP 0.12 in Wu 2016 PMID 27338525 (exponent recalled, unverified), AF 0.3-0.4 in Jackson 2008",
-        evidence="model", description="factor on every solute diffusivity",
+        evidence="model",
+        description="factor on every solute diffusivity",
     )
     cell_density = param(
         {"NP": "3600 cell/mm^3", "inner_AF": "5550 cell/mm^3", "outer_AF": "5550 cell/mm^3", "CEP": "13500 cell/mm^3"},
-        bounds=("500 cell/mm^3", "40000 cell/mm^3"), source=_CODE, evidence="model", description="healthy viable cell density",
+        bounds=("500 cell/mm^3", "40000 cell/mm^3"),
+        source=_CODE,
+        evidence="model",
+        description="healthy viable cell density",
     )
-    viable_fraction = param("1", bounds=("0.05", "1"), source="1: healthy; grade III 0.80 (assumed)", evidence="assumed",
-                            description="viable cells at the start over the healthy density")
+    viable_fraction = param(
+        "1",
+        bounds=("0.05", "1"),
+        source="1: healthy; grade III 0.80 (assumed)",
+        evidence="assumed",
+        description="viable cells at the start over the healthy density",
+    )
 
     def charge(self, gag: Any) -> Any:
         """Fixed charge per reference mixture volume, mEq/mL, from GAG per reference mixture volume, mg/mL."""

@@ -249,9 +249,7 @@ def _parse(path: Path) -> Mesh:
     points, kinds, tags, groups = _read_blocks(path)
     solid = "tetra" in kinds
     dimension = 3 if solid else 2
-    cell_kind, facet_kind, coordinates = (
-        ("tetra", "triangle", "cartesian") if solid else ("triangle", "line", "axisymmetric")
-    )
+    cell_kind, facet_kind, coordinates = ("tetra", "triangle", "cartesian") if solid else ("triangle", "line", "axisymmetric")
     if cell_kind not in kinds:
         raise MeshError("holds no triangles or tetrahedra; save the regions as physical groups")
     _check_names(groups, dimension)
@@ -361,9 +359,7 @@ def _check_facets(mesh: Mesh) -> None:
     bare = np.setdiff1d(np.flatnonzero(counts == 1), tagged)
     if bare.size:
         place = _place(mesh, faces[bare[0]])
-        raise MeshError(
-            f"holds {bare.size} outer facets without surface, one at {place}; tag them, or merge doubled points"
-        )
+        raise MeshError(f"holds {bare.size} outer facets without surface, one at {place}; tag them, or merge doubled points")
 
 
 def _check_planes(mesh: Mesh) -> None:

@@ -9,7 +9,7 @@ follows dy/dt = P - L y with P and L frozen, solved exactly, so a field stays po
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from discsim.biology.mechanism import Changes, Composition
@@ -39,7 +39,11 @@ class PointModel:
         self.signals = composition.of_kind("signal")
 
     def changes(
-        self, parameters: Mapping[str, Any], pointwise: Mapping[str, Any], nodal: Mapping[str, Any], jacobian: Any,
+        self,
+        parameters: Mapping[str, Any],
+        pointwise: Mapping[str, Any],
+        nodal: Mapping[str, Any],
+        jacobian: Any,
         masks: Mapping[str, Any],
     ) -> Changes:
         """Everything that happens at the point, from current values."""
@@ -50,8 +54,13 @@ class PointModel:
         return self.composition.evaluate(parameters, point)
 
     def advance_cells(
-        self, parameters: Mapping[str, Any], pointwise: Mapping[str, Any], nodal: Mapping[str, Any], jacobian: Any,
-        masks: Mapping[str, Any], dt: Any,
+        self,
+        parameters: Mapping[str, Any],
+        pointwise: Mapping[str, Any],
+        nodal: Mapping[str, Any],
+        jacobian: Any,
+        masks: Mapping[str, Any],
+        dt: Any,
     ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         """Cells after ``dt`` and the ledger per field (born, died, gained, left: amounts per reference volume).
 
@@ -61,8 +70,13 @@ class PointModel:
         return self._advance(self.cells, changes, pointwise, jacobian, dt)
 
     def advance_others(
-        self, parameters: Mapping[str, Any], pointwise: Mapping[str, Any], nodal: Mapping[str, Any], jacobian: Any,
-        masks: Mapping[str, Any], dt: Any,
+        self,
+        parameters: Mapping[str, Any],
+        pointwise: Mapping[str, Any],
+        nodal: Mapping[str, Any],
+        jacobian: Any,
+        masks: Mapping[str, Any],
+        dt: Any,
     ) -> dict[str, Any]:
         """Matrix and per-cell states after ``dt``; ``pointwise`` holds the cells after the step, the rest before it.
 
@@ -88,7 +102,9 @@ class PointModel:
             rates[name] = gain - nodal[name] * sum((k for _, k in changes.losses.get(name, [])), 0.0)
         return rates
 
-    def derived(self, changes: Changes, parameters: Mapping[str, Any], pointwise: Mapping[str, Any], jacobian: Any) -> dict[str, Any]:
+    def derived(
+        self, changes: Changes, parameters: Mapping[str, Any], pointwise: Mapping[str, Any], jacobian: Any
+    ) -> dict[str, Any]:
         """Named values for readouts and pictures: derived values, drives, swelling pressure, fixed charge per tissue water."""
         material = bound_material(self.material, parameters)
         named = {n: v for n, v in changes.values.items() if n not in self.composition.fields and not n.startswith("in_")}
@@ -97,7 +113,12 @@ class PointModel:
         return named
 
     def _advance(
-        self, names: tuple[str, ...], changes: Changes, pointwise: Mapping[str, Any], jacobian: Any, dt: Any,
+        self,
+        names: tuple[str, ...],
+        changes: Changes,
+        pointwise: Mapping[str, Any],
+        jacobian: Any,
+        dt: Any,
         current: Mapping[str, Any] | None = None,
     ) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
         from discsim.laws.relaxation import exponential_mean, exponential_step
@@ -118,7 +139,9 @@ class PointModel:
             for into, k in leaving:
                 gained[into].append(k * mean)
             ledger[name] = {
-                "born": production * dt, "died": death * mean * dt, "gained": inflow * dt,
+                "born": production * dt,
+                "died": death * mean * dt,
+                "gained": inflow * dt,
                 "left": sum((k for _, k in leaving), 0.0) * mean * dt,
             }
         return new, ledger
@@ -146,5 +169,3 @@ def _split(changes: Changes, name: str, current: Any) -> tuple[Any, Any]:
     for _, rate in changes.losses.get(name, []):
         loss = loss + rate
     return production, loss
-
-

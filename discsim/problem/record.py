@@ -12,7 +12,10 @@ from discsim.problem.status import Failure, Status
 
 @dataclasses.dataclass
 class FieldFrame:
-    """Fields at one time (s). ``corners``: name -> (cells, vertices per cell) current values; ``displacement``: (vertices, dim) mm."""
+    """Fields at one time (s).
+
+    ``corners``: name -> (cells, vertices per cell) current values; ``displacement``: (vertices, dim) mm.
+    """
 
     time: float
     corners: dict[str, np.ndarray]

@@ -125,6 +125,9 @@ def param(
     return Parameter(default, bounds, source, evidence, description, internal)
 
 
+_DECLARED: dict[type, dict[str, Parameter]] = {}
+
+
 class Parameterised:
     """Something with declared parameters: a mechanism, a material, a loading.
 
@@ -148,7 +151,14 @@ class Parameterised:
     @classmethod
     def parameters(cls) -> dict[str, Parameter]:
         """Declared parameters by name, base classes first."""
-        return dict(_declared(cls))
+        if cls not in _DECLARED:
+            _DECLARED[cls] = {
+                key: dataclasses.replace(value, name=f"{cls.name or cls.__name__}.{key}")
+                for base in reversed(cls.__mro__)
+                for key, value in vars(base).items()
+                if isinstance(value, Parameter)
+            }
+        return dict(_DECLARED[cls])
 
     @classmethod
     def keys(cls) -> tuple[str, ...]:
@@ -188,13 +198,3 @@ class Parameterised:
         view.__dict__.update(values)
         view.__dict__.update(self.chosen)
         return view
-
-
-@functools.cache
-def _declared(cls: type[Parameterised]) -> dict[str, Parameter]:
-    found: dict[str, Parameter] = {}
-    for base in reversed(cls.__mro__):
-        for key, value in vars(base).items():
-            if isinstance(value, Parameter):
-                found[key] = dataclasses.replace(value, name=f"{cls.name or cls.__name__}.{key}")
-    return found

@@ -16,9 +16,10 @@ import pint
 
 # Each internal unit stands for its dimension; a quantity of any other dimension is an error at declaration.
 _INTERNAL_UNITS = (
-    "dimensionless mm mm^2 mm^3 s 1/s N MPa K mM 1/mM mm/s mm^2/s 1/mm mm^4/(N*s) rad cell cell/mm^3 mEq/mL mg/mL g/mol_charge "
-    "mg mg/cell/s vg vg/mm^3 vg/cell cell/vg mm^3/cell/s nmol/cell/s mM/kPa cell/s"
-).split()
+    "dimensionless", "mm", "mm^2", "mm^3", "s", "1/s", "N", "MPa", "K", "mM", "1/mM", "mm/s", "mm^2/s", "1/mm",
+    "mm^4/(N*s)", "rad", "cell", "cell/mm^3", "mEq/mL", "mg/mL", "g/mol_charge", "mg", "mg/cell/s", "vg", "vg/mm^3",
+    "vg/cell", "cell/vg", "mm^3/cell/s", "nmol/cell/s", "mM/kPa", "cell/s",
+)  # fmt: skip
 
 
 # What a unit may be made of: names with an exponent of one digit, "1", products, quotients and brackets. Anything else is refused

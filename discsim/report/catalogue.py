@@ -21,7 +21,16 @@ def print_parameters(rows: Iterable[DeclaredParameter], console: Console) -> Non
     """A row per parameter and region."""
     table = _table("path", "region", "default", "unit", "bounds", "evidence", "source", "description")
     for row in rows:
-        cells = (row.path, row.region, number_text(row.value), row.unit, bounds_text(row), row.evidence, row.source, row.description)
+        cells = (
+            row.path,
+            row.region,
+            number_text(row.value),
+            row.unit,
+            bounds_text(row),
+            row.evidence,
+            row.source,
+            row.description,
+        )
         table.add_row(*map(Text, cells))
     console.print(table)
 

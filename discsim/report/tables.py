@@ -59,9 +59,7 @@ def _write_rows(result: Result, stream: TextIO) -> None:
     writer.writerow(CSV_COLUMNS)
     for entry in result.table():
         value, difference = ("" if number is None else repr(number) for number in (entry.value, entry.difference))
-        writer.writerow(
-            (entry.scenario, entry.readout, entry.unit, f"{entry.time_years:.10g}", value, difference, entry.status)
-        )
+        writer.writerow((entry.scenario, entry.readout, entry.unit, f"{entry.time_years:.10g}", value, difference, entry.status))
 
 
 def _readout_table(result: Result, readout: str, entries: list[TableEntry]) -> Table:

@@ -17,12 +17,27 @@ class Diurnal(Parameterised):
     name = "loading"
     structural_options = {"plate": ("bonded", "slip")}
 
-    rest = param("0.10 MPa", bounds=("0 MPa", "0.2 MPa"), source="assumed (default_disc a1)", evidence="assumed",
-                 description="force per disc area lying")
-    active = param("0.31 MPa", bounds=("0.1 MPa", "0.6 MPa"), source="assumed: gives intradiscal pressure 0.48 falling to 0.39 MPa "
-                   "(default_disc a1)", evidence="assumed", description="force per disc area in the active day")
-    rest_share = param("0.3333333333333333", bounds=("0", "1"), source="8 h of 24 h, published decks [code] bmmbUPF/abaqusIVD",
-                       evidence="model", description="share of the day lying")
+    rest = param(
+        "0.10 MPa",
+        bounds=("0 MPa", "0.2 MPa"),
+        source="assumed (default_disc a1)",
+        evidence="assumed",
+        description="force per disc area lying",
+    )
+    active = param(
+        "0.31 MPa",
+        bounds=("0.1 MPa", "0.6 MPa"),
+        source="assumed: gives intradiscal pressure 0.48 falling to 0.39 MPa (default_disc a1)",
+        evidence="assumed",
+        description="force per disc area in the active day",
+    )
+    rest_share = param(
+        "0.3333333333333333",
+        bounds=("0", "1"),
+        source="8 h of 24 h, published decks [code] bmmbUPF/abaqusIVD",
+        evidence="model",
+        description="share of the day lying",
+    )
 
 
 def effective_load(rest: float, active: float, rest_share: float) -> float:

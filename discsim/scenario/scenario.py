@@ -118,9 +118,7 @@ class Scenario:
             head, _, tail = path.rpartition(".")
             if (head if tail in REGIONS else path) not in flat:
                 raise ParameterError(f"{path}: no such parameter; see discsim params")
-        flat["loading.effective_load"] = effective_load(
-            flat["loading.rest"], flat["loading.active"], flat["loading.rest_share"]
-        )
+        flat["loading.effective_load"] = effective_load(flat["loading.rest"], flat["loading.active"], flat["loading.rest_share"])
         return flat
 
 

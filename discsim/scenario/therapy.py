@@ -53,7 +53,8 @@ class Therapy(Parameterised):
     def __init__(self, *, label: str | None = None, **given: Any) -> None:
         own = {key: value for key, value in given.items() if key in self.keys()}
         other = {key: value for key, value in given.items() if key not in own}
-        unknown = [key for key in other if key not in self.mechanism_class.keys()]
+        brought = self.mechanism_class.keys()
+        unknown = [key for key in other if key not in brought]
         if unknown:
             raise ParameterError(f"{self.name}: no key {unknown[0]!r}; it takes {', '.join(self.all_keys())}")
         super().__init__(label=label or self.default_label(other), **own)
@@ -91,8 +92,13 @@ class StemCellInjection(Therapy):
     dose = param("6e6 cell", bounds=("0 cell", "1e8 cell"), source=_PHASE3, evidence="measured", description="cells injected")
     volume = param("2 mL", bounds=("0.1 mL", "3 mL"), source=_PHASE3, evidence="measured", description="injected volume")
     at = param("0 day", bounds=("0 day", "100 year"), source="user's choice", evidence="assumed", description="time of injection")
-    retained_fraction = param("0.75", bounds=("0.1", "0.95"), source="assumed: gel 0.75, saline 0.5 (therapies 1.7)",
-                              evidence="assumed", description="share of the dose that stays in the disc")
+    retained_fraction = param(
+        "0.75",
+        bounds=("0.1", "0.95"),
+        source="assumed: gel 0.75, saline 0.5 (therapies 1.7)",
+        evidence="assumed",
+        description="share of the dose that stays in the disc",
+    )
 
     def doses(self) -> tuple[Dose, ...]:
         v = {key: float(value) for key, value in self.values.items() if isinstance(value, float)}
@@ -107,13 +113,28 @@ class GeneTherapy(Therapy):
     mechanism_class = GeneExpression
     structural_options = {"place": ("nucleus", "centre")}
 
-    dose = param("1e11 vg", bounds=("0 vg", "1e14 vg"), source="assumed: 1e9-1e10 vg per rabbit disc (recalled, unverified) scaled "
-                 "to the human nucleus", evidence="assumed", description="vector genomes injected")
-    volume = param("1 mL", bounds=("0.1 mL", "3 mL"), source="assumed: as cell trials, 1-2 mL", evidence="assumed",
-                   description="injected volume")
+    dose = param(
+        "1e11 vg",
+        bounds=("0 vg", "1e14 vg"),
+        source="assumed: 1e9-1e10 vg per rabbit disc (recalled, unverified) scaled to the human nucleus",
+        evidence="assumed",
+        description="vector genomes injected",
+    )
+    volume = param(
+        "1 mL",
+        bounds=("0.1 mL", "3 mL"),
+        source="assumed: as cell trials, 1-2 mL",
+        evidence="assumed",
+        description="injected volume",
+    )
     at = param("0 day", bounds=("0 day", "100 year"), source="user's choice", evidence="assumed", description="time of injection")
-    retained_fraction = param("0.5", bounds=("0.1", "0.95"), source="assumed: saline carrier (therapies 1.7)", evidence="assumed",
-                              description="share of the dose that stays in the disc")
+    retained_fraction = param(
+        "0.5",
+        bounds=("0.1", "0.95"),
+        source="assumed: saline carrier (therapies 1.7)",
+        evidence="assumed",
+        description="share of the dose that stays in the disc",
+    )
 
     @classmethod
     def default_label(cls, mechanism_keys: dict[str, Any]) -> str:

@@ -18,9 +18,10 @@ from discsim.scenario.loading import Diurnal
 from discsim.scenario.therapy import THERAPIES
 from discsim.study.schema import Solver
 
-OWNERS: dict[str, type[Parameterised]] = {
-    cls.name: cls for cls in (Geometry, OsmoBiphasic, Diurnal, *CATALOGUE.values(), *THERAPIES.values(), Solver)
-}
+_CLASSES: tuple[type[Parameterised], ...] = (
+    Geometry, OsmoBiphasic, Diurnal, *CATALOGUE.values(), *THERAPIES.values(), Solver,
+)  # fmt: skip
+OWNERS = {cls.name: cls for cls in _CLASSES}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -57,7 +58,12 @@ def _rows(path: str, parameter: Parameter, override: Override | None) -> Iterato
         assert isinstance(number, float)
         low, high = parameter.bounds_of(region)
         yield DeclaredParameter(
-            path, region or "", _shown(parameter, number), parameter.unit, _shown(parameter, low), _shown(parameter, high),
+            path,
+            region or "",
+            _shown(parameter, number),
+            parameter.unit,
+            _shown(parameter, low),
+            _shown(parameter, high),
             override.evidence if override else parameter.evidence_of(region),
             override.source if override else parameter.source_of(region),
             parameter.description,
@@ -101,9 +107,14 @@ def mechanism_entries() -> list[MechanismEntry]:
         choices = {key: tuple(options) for key, options in mechanism.options.items()} | dict(mechanism.structural_options)
         entries.append(
             MechanismEntry(
-                mechanism.name, _summary(type(mechanism)), reads, gives,
+                mechanism.name,
+                _summary(type(mechanism)),
+                reads,
+                gives,
                 tuple(dict.fromkeys([*changed.get(mechanism.label, ()), *drives])),
-                tuple(mechanism.full_name(field.name) for field in mechanism.fields()), choices, mechanism.reference,
+                tuple(mechanism.full_name(field.name) for field in mechanism.fields()),
+                choices,
+                mechanism.reference,
             )
         )
     return entries
@@ -131,8 +142,12 @@ def field_entries() -> list[FieldEntry]:
     composition = Composition([cls() for cls in CATALOGUE.values()])
     entries = [
         FieldEntry(
-            name, field.symbol, field.unit, field.kind,
-            "from the disc" if isinstance(field.initial, str) else f"{field.initial:g}", field.description,
+            name,
+            field.symbol,
+            field.unit,
+            field.kind,
+            "from the disc" if isinstance(field.initial, str) else f"{field.initial:g}",
+            field.description,
         )
         for name, field in composition.fields.items()
     ]
@@ -148,4 +163,3 @@ def number_text(value: float) -> str:
 def bounds_text(row: DeclaredParameter) -> str:
     """Bounds as tables show them."""
     return f"{number_text(row.low)} to {number_text(row.high)}"
-

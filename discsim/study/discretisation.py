@@ -1,6 +1,7 @@
 """The stated discretisation error: from two meshes and two step lists, for every readout of every arm.
 
-With readouts r of the run itself, of the next coarser mesh on the same step list, and of that coarser mesh with every step halved,
+With readouts r of the run itself, of the next coarser mesh on the same step list, and of that coarser mesh with every step
+halved,
 
     error = |r(mesh) - r(coarser)| + 2 |r(coarser, dt) - r(coarser, dt/2)|,   the largest over the times of the table.
 

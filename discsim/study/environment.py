@@ -1,4 +1,4 @@
-"""Whether this machine can run a study: Python, DOLFINx, a C compiler with the headers of Python, form cache, double precision."""
+"""Whether this machine can run a study: Python, DOLFINx, a C compiler with Python's headers, form cache, double precision."""
 
 from __future__ import annotations
 
@@ -92,7 +92,9 @@ def _compiler() -> Check:
         return Check("C compiler", True, found)
     headers = "Python.h" in done.stderr
     reason = "the C headers of Python are missing" if headers else "it cannot compile a small program"
-    remedy = "install them (Debian and Ubuntu: apt-get install python3-dev)" if headers else "install gcc and the C library's headers"
+    remedy = (
+        "install them (Debian and Ubuntu: apt-get install python3-dev)" if headers else "install gcc and the C library's headers"
+    )
     return Check("C compiler", False, f"{found}: {reason}", remedy)
 
 

@@ -39,9 +39,7 @@ def partial_assumptions(scenarios: Mapping[str, Scenario]) -> tuple[PartialAssum
                 acting.append(name)
             sources.setdefault(row.path, row.source)
     return tuple(
-        PartialAssumption(path, tuple(acting), sources[path])
-        for path, acting in arms.items()
-        if len(acting) < len(scenarios)
+        PartialAssumption(path, tuple(acting), sources[path]) for path, acting in arms.items() if len(acting) < len(scenarios)
     )
 
 

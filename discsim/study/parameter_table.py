@@ -79,9 +79,7 @@ def _owners(scenario: Scenario) -> tuple[Parameterised, ...]:
     return (disc.geometry, disc.material, scenario.resolved_loading(), *scenario.all_mechanisms())
 
 
-def _arm_rows(
-    arm: Arm, owners: Mapping[str, Parameterised], overrides: Mapping[str, Override]
-) -> Iterator[UsedParameter]:
+def _arm_rows(arm: Arm, owners: Mapping[str, Parameterised], overrides: Mapping[str, Override]) -> Iterator[UsedParameter]:
     for path, value in arm.values.items():
         owner, key = _owner_of(path, owners)
         if key in owner.parameters():
@@ -128,9 +126,7 @@ def _event_rows(
             )
 
 
-def _row(
-    parameter: Parameter, path: str, scenario: str, region: str | None, number: float, **rest: Any
-) -> UsedParameter:
+def _row(parameter: Parameter, path: str, scenario: str, region: str | None, number: float, **rest: Any) -> UsedParameter:
     low, high = parameter.bounds_of(region)
     return UsedParameter(
         path + (f".{region}" if region else ""),

@@ -67,9 +67,7 @@ def _check_schema(source: Path, attributes: dict[Any, Any]) -> None:
     if found is None:
         raise ResultError(f"{source}: a NetCDF file, but no result of discsim")
     if found != SCHEMA:
-        raise ResultError(
-            f"{source}: has schema {found!r}; this discsim reads {SCHEMA!r}; use the version that wrote it"
-        )
+        raise ResultError(f"{source}: has schema {found!r}; this discsim reads {SCHEMA!r}; use the version that wrote it")
 
 
 def _refuse_existing(target: Path, overwrite: bool) -> None:

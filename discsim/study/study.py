@@ -54,9 +54,7 @@ class Study:
         end = next(iter(self.scenarios.values())).seconds
         times = tuple(t for t in (units.parse(text, "s") for text in self.times) if t <= end * (1 + 1e-12))
         fields = None if self.field_times is None else tuple(units.parse(text, "s") for text in self.field_times)
-        return build_problem(
-            self.scenarios, readouts=self.readouts, output_times=times, field_times=fields, steps=self.steps
-        )
+        return build_problem(self.scenarios, readouts=self.readouts, output_times=times, field_times=fields, steps=self.steps)
 
     def run(self, engine: str = "fem", progress: ProgressHook | None = None) -> Result:
         """Solve every scenario once at nominal values."""

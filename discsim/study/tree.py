@@ -102,9 +102,7 @@ def scenario_dataset(record: ArmRecord, problem: Problem) -> xr.Dataset:
         )
     for name, valid in netcdf_names(record.ledger, prefix=LEDGER, always=True).items():
         unit = amount_unit(name, problem.composition.fields)
-        attributes = _named(name, unit, f"cumulative amount in the whole disc: {name}") | {
-            "ancillary_variables": "status"
-        }
+        attributes = _named(name, unit, f"cumulative amount in the whole disc: {name}") | {"ancillary_variables": "status"}
         variables[valid] = (over_time, _series(record, name, record.ledger[name]), attributes)
     failure = record.failure
     last = failure.last_good_time if failure else float(times[-1]) if times.size else 0.0
@@ -175,9 +173,7 @@ def _frame_times(frames: Sequence[FieldFrame]) -> dict[str, Any]:
     return {"field_time": ("field_time", times, _named("", "s", "time since the start"))}
 
 
-def _mesh_variables(
-    points: np.ndarray, cells: np.ndarray, regions: np.ndarray
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def _mesh_variables(points: np.ndarray, cells: np.ndarray, regions: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
     """Mesh variables as in UGRID 1.0, and the axis coordinate."""
     dimension = points.shape[1]
     letters = ("r", "z") if dimension == 2 else ("x", "y", "z")
@@ -239,9 +235,7 @@ def parameters_dataset(rows: Sequence[UsedParameter]) -> xr.Dataset:
     return xr.Dataset(variables, attrs={"discsim_node": PARAMETERS})
 
 
-def netcdf_names(
-    names: Iterable[str], *, prefix: str, reserved: Iterable[str] = (), always: bool = False
-) -> dict[str, str]:
+def netcdf_names(names: Iterable[str], *, prefix: str, reserved: Iterable[str] = (), always: bool = False) -> dict[str, str]:
     """Valid and distinct NetCDF names.
 
     ``prefix`` is set before all of them, or before those that are taken or do not start with a letter.

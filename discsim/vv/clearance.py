@@ -22,12 +22,18 @@ GRADE_I = {5e-4: (1.88, 4.3, 7.01), 2e-4: (1.50, 5.3, 6.92), 1e-4: (0.96, 6.6, 6
 # clearance mm/s -> trial, grade III. Arms: untreated; 6 million like native; 6 million eightfold; 18 million like native.
 ARMS = {"untreated": (0.0, 1.0), "6M": (6e6, 1.0), "6M_eightfold": (6e6, 8.0), "18M": (18e6, 1.0)}
 GRADE_III: dict[float, dict[str, tuple[float, float | None, float]]] = {
-    2e-3: {"untreated": (2.46, 3.1, 7.12), "6M": (2.33, None, 7.11), "6M_eightfold": (0.95, None, 6.97), "18M": (1.87, None, 7.08)},
-    3e-4: {"untreated": (2.10, 4.1, 7.03), "6M": (1.93, None, 7.02), "6M_eightfold": (0.53, None, 6.85), "18M": (1.45, None, 6.98)},
-    2e-4: {"untreated": (1.93, 4.6, 6.99), "6M": (1.74, None, 6.98), "6M_eightfold": (0.33, None, 6.80), "18M": (1.25, None, 6.93)},
-    1e-4: {"untreated": (1.48, 5.6, 6.89), "6M": (1.25, None, 6.88), "6M_eightfold": (0.06, None, 6.72), "18M": (0.74, None, 6.82)},
-    7e-5: {"untreated": (1.15, 6.4, 6.82), "6M": (0.91, None, 6.81), "6M_eightfold": (0.02, None, 6.68), "18M": (0.41, None, 6.75)},
-    5e-5: {"untreated": (0.78, 7.2, 6.75), "6M": (0.53, None, 6.73), "6M_eightfold": (0.01, None, 6.65), "18M": (0.14, None, 6.68)},
+    2e-3: {"untreated": (2.46, 3.1, 7.12), "6M": (2.33, None, 7.11),
+           "6M_eightfold": (0.95, None, 6.97), "18M": (1.87, None, 7.08)},
+    3e-4: {"untreated": (2.10, 4.1, 7.03), "6M": (1.93, None, 7.02),
+           "6M_eightfold": (0.53, None, 6.85), "18M": (1.45, None, 6.98)},
+    2e-4: {"untreated": (1.93, 4.6, 6.99), "6M": (1.74, None, 6.98),
+           "6M_eightfold": (0.33, None, 6.80), "18M": (1.25, None, 6.93)},
+    1e-4: {"untreated": (1.48, 5.6, 6.89), "6M": (1.25, None, 6.88),
+           "6M_eightfold": (0.06, None, 6.72), "18M": (0.74, None, 6.82)},
+    7e-5: {"untreated": (1.15, 6.4, 6.82), "6M": (0.91, None, 6.81),
+           "6M_eightfold": (0.02, None, 6.68), "18M": (0.41, None, 6.75)},
+    5e-5: {"untreated": (0.78, 7.2, 6.75), "6M": (0.53, None, 6.73),
+           "6M_eightfold": (0.01, None, 6.65), "18M": (0.14, None, 6.68)},
 }  # fmt: skip
 # clearance -> share of nucleus cells left after death settles: untreated, 6 million eightfold
 CELLS_LEFT = {2e-3: (1.0, 1.0), 3e-4: (1.0, 1.0), 2e-4: (1.0, 0.97), 1e-4: (1.0, 0.78), 7e-5: (1.0, 0.54), 5e-5: (0.96, 0.37)}
@@ -116,7 +122,9 @@ def _rows(name: str, model: DiscModel, wanted: tuple[float, float | None, float]
     return rows
 
 
-_SMOOTH = "the acid step is smoothed over 0.02 pH, so that acid kills above 6.78 too; met with a hard step (case cells_left_sharp)"
+_SMOOTH = (
+    "the acid step is smoothed over 0.02 pH, so that acid kills above 6.78 too; met with a hard step (case cells_left_sharp)"
+)
 CASES = [
     Case("clearance_grade_one", "default_disc", "grade I over clearances", lambda: grade_one(1)),
     Case(

@@ -23,7 +23,9 @@ def column_mesh(height: float, layers: int, endplate: float = 0.0, radius: float
     z = np.linspace(0.0, height, layers + 1)
     if endplate > 0.0:  # a layer border on the tissue border
         count = max(2, round(layers * endplate / height))
-        z = np.concatenate([np.linspace(0.0, height - endplate, layers - count + 1)[:-1], np.linspace(height - endplate, height, count + 1)])
+        z = np.concatenate(
+            [np.linspace(0.0, height - endplate, layers - count + 1)[:-1], np.linspace(height - endplate, height, count + 1)]
+        )
     points = np.array([(r, level) for level in z for r in (0.0, radius)])
     cells, regions, facets, surfaces = [], [], [], []
     for i in range(len(z) - 1):

@@ -56,7 +56,8 @@ class FibreStretch:
         stretch = ufl.sqrt(ufl.inner(stretched, stretched))
         weight = {region: spaces.masks[region] * spaces.kinematics.weight for region in ("inner_AF", "outer_AF")}
         self._forms = {
-            region: (spaces.form(stretch * w * spaces.dx_strain), spaces.form(w * spaces.dx_strain)) for region, w in weight.items()
+            region: (spaces.form(stretch * w * spaces.dx_strain), spaces.form(w * spaces.dx_strain))
+            for region, w in weight.items()
         }
 
     def __call__(self) -> dict[str, float]:
@@ -99,11 +100,15 @@ def _load_rows(model: DiscModel, load: float) -> list[Row]:
     if ratio is not None:
         digit = 0.1 if load == 0.10 else 0.01
         rows.append(
-            trial_row(f"ratio.{name}", f"NP pressure over load at {name} MPa", "1", found["nucleus_pressure"] / load, ratio, digit)
+            trial_row(
+                f"ratio.{name}", f"NP pressure over load at {name} MPa", "1", found["nucleus_pressure"] / load, ratio, digit
+            )
         )
     if load == 0.0:
         pressure = found["nucleus_pressure"]
-        rows.append(Row("TIS33", "NP pressure, unloaded in saline", "MPa", pressure, 0.2, 0.16, 0.24, "validation", "model target"))
+        rows.append(
+            Row("TIS33", "NP pressure, unloaded in saline", "MPa", pressure, 0.2, 0.16, 0.24, "validation", "model target")
+        )
     if load == 0.50:
         rows.append(Row("CMP08", "bulge at 0.50 MPa (823 N)", "mm", out, None, 0.0, 2.7, "validation", "measured to 800 N"))
     return rows
@@ -216,9 +221,13 @@ def solutes(mesh_level: int) -> list[Row]:
         trial_row("lactate_max", "highest lactate, fixed levels", "mM", found["lactate_max"], 3.7, 0.1),
         ph_row("ph_min", "lowest pH, fixed levels", found["ph_min"], 7.07),
     ]
-    rows.append(Row("T43", "lowest pH, healthy", "1", found["ph_min"], 7.1, None, None, "report", "6.9-7.2 second hand; not gated"))
+    rows.append(
+        Row("T43", "lowest pH, healthy", "1", found["ph_min"], 7.1, None, None, "report", "6.9-7.2 second hand; not gated")
+    )
     lactate = found["lactate_max"]
-    rows.append(Row("T51", "highest lactate", "mM", lactate, 7.5, None, None, "report", "5-10 second hand; out of reach with levels"))
+    rows.append(
+        Row("T51", "highest lactate", "mM", lactate, 7.5, None, None, "report", "5-10 second hand; out of reach with levels")
+    )
     return rows
 
 

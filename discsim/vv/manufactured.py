@@ -44,7 +44,9 @@ def block(count: int) -> Mesh:
     for j in range(count):
         facets += [(j * row, (j + 1) * row), (j * row + wide, (j + 1) * row + wide)]
         tags += [SURFACES["axis"], SURFACES["rim"]]
-    return Mesh(points, np.array(cells), np.full(len(cells), REGIONS["NP"]), np.array(facets), np.array(tags), "axisymmetric", 2.0)
+    return Mesh(
+        points, np.array(cells), np.full(len(cells), REGIONS["NP"]), np.array(facets), np.array(tags), "axisymmetric", 2.0
+    )
 
 
 def _model(count: int) -> DiscModel:
@@ -87,7 +89,19 @@ def _orders(name: str, errors: dict[str, list[float]], theory: dict[str, float])
     for key, values in errors.items():
         order = math.log2(values[-2] / values[-1])
         note = "errors " + ", ".join(f"{value:.2e}" for value in values)
-        rows.append(Row(f"{name}.{key}", f"order in space of {key}", "1", order, theory[key], theory[key] - 0.2, theory[key] + 0.2, "verification", note))
+        rows.append(
+            Row(
+                f"{name}.{key}",
+                f"order in space of {key}",
+                "1",
+                order,
+                theory[key],
+                theory[key] - 0.2,
+                theory[key] + 0.2,
+                "verification",
+                note,
+            )
+        )
     return rows
 
 
@@ -158,7 +172,11 @@ def _constant_cells(model: DiscModel) -> dict[str, Any]:
 
 def _gag(kind: str, model: DiscModel) -> Any:
     x, level = model.spaces.kinematics.x, fem.Constant(model.spaces.mesh, 30.0)
-    return {"constant": level, "linear": level - x[0] - 2.0 * x[1], "smooth": level - 9.0 * ufl.sin(0.5 * x[0]) * ufl.cos(0.7 * x[1])}[kind]
+    return {
+        "constant": level,
+        "linear": level - x[0] - 2.0 * x[1],
+        "smooth": level - 9.0 * ufl.sin(0.5 * x[0]) * ufl.cos(0.7 * x[1]),
+    }[kind]
 
 
 def displacement() -> list[Row]:
@@ -179,7 +197,9 @@ def _displacement_error(count: int, kind: str) -> float:
     start = fem.Function(spaces.displacement)
     start.interpolate(fem.Expression(_displacement(x), spaces.displacement.element.interpolation_points))
     # free unknowns of the interpolated exact field: a start value near the solution, so that one solve suffices
-    mechanics.set_state(np.asarray((mechanics.constraint.T @ start.x.array) / np.asarray(mechanics.constraint.sum(axis=0)).ravel()))
+    mechanics.set_state(
+        np.asarray((mechanics.constraint.T @ start.x.array) / np.asarray(mechanics.constraint.sum(axis=0)).ravel())
+    )
     mechanics.solver.absolute = 1e-12  # below the discretisation error of the finest mesh
     mechanics.solve(0.0, at_corners=False)
     mechanics.external[:] = 0.0
@@ -211,6 +231,6 @@ def _exact_forces(model: DiscModel, gag: Any) -> np.ndarray:
 
 
 CASES = [
-    Case("solutes", "manufactured", "order of the solutes on a deformed block (P1: 2)", solutes),
-    Case("displacement", "manufactured", "order of the displacement (P2: 3; 2 with a smooth charge)", displacement),
+    Case("solute_order", "manufactured", "order of the solutes on a deformed block (P1: 2)", solutes),
+    Case("displacement_order", "manufactured", "order of the displacement (P2: 3; 2 with a smooth charge)", displacement),
 ]

@@ -116,8 +116,8 @@ def patches() -> list[Row]:
 
     def energy(F: Any, in_annulus: float = 1.0) -> Any:
         C = F.T @ F
-        fourth = [a @ C @ a for a in directions]
-        return material.bind(values).energy(jnp.trace(C), jnp.linalg.det(F), *fourth, 0.3, in_annulus)
+        first, second = (a @ C @ a for a in directions)
+        return material.bind(values).energy(jnp.trace(C), jnp.linalg.det(F), first, second, 0.3, in_annulus)
 
     rotation = jnp.array(np.linalg.qr(np.random.default_rng(3).normal(size=(3, 3)))[0])
     rotation = rotation * jnp.sign(jnp.linalg.det(rotation))
@@ -131,7 +131,9 @@ def patches() -> list[Row]:
         ("objectivity", "P(RF) - R P(F), relative", turned, 1e-12), ("dilatation", "deviator of the matrix stress under dilatation", deviator, 1e-14),
         ("fibres", "stress of fibres shortened by 3 %", fibre, 1e-9),
     ):  # fmt: skip
-        rows.append(Row(f"patch.{name}", text, "MPa" if name != "objectivity" else "1", float(value), 0.0, 0.0, limit, "verification"))
+        rows.append(
+            Row(f"patch.{name}", text, "MPa" if name != "objectivity" else "1", float(value), 0.0, 0.0, limit, "verification")
+        )
     return rows
 
 

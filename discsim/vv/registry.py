@@ -1,7 +1,7 @@
 """Verification and validation: cases as data and functions, run by ``discsim vv`` and by tests.
 
-Every row has a role, given before its first run: *input* (a number the model was given), *calibration* (a number it was fitted to),
-*verification* (an exact or own-calculation value that the code must reproduce), *validation* (a measurement or an independent
+Every row has a role, given before its first run: *input* (a number the model was given), *calibration* (a number it was
+fitted to), *verification* (an exact or own-calculation value that the code must reproduce), *validation* (a measurement or an independent
 model). Only validation rows count as validation. Bands are those of the target; where a measured target has none it is +/-20 %
 for pressures and +/-30 % for the rest.
 """
@@ -19,7 +19,10 @@ Role = Literal["input", "calibration", "verification", "validation", "report"]
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One compared number. ``low``/``high`` is the pass band (None: reported, not judged); ``id`` is the target's where it has one."""
+    """One compared number.
+
+    ``low``/``high`` is the pass band (None: reported, not judged); ``id`` is the target's where it has one.
+    """
 
     id: str
     quantity: str
@@ -54,7 +57,10 @@ class Case:
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """Rows of a case that ran; ``unexpected`` lists rows that miss without a stated reason, or that meet although stated to miss."""
+    """Rows of a case that ran.
+
+    ``unexpected`` lists rows that miss without a stated reason, or that meet although stated to miss.
+    """
 
     case: Case
     rows: list[Row]
@@ -63,7 +69,9 @@ class Outcome:
     @property
     def unexpected(self) -> list[str]:
         """Row ids whose verdict differs from what the case states."""
-        return [row.id for row in self.rows if (row.inside is False) != (row.id in self.case.known_misses) and row.inside is not None]
+        return [
+            row.id for row in self.rows if (row.inside is False) != (row.id in self.case.known_misses) and row.inside is not None
+        ]
 
 
 def cases() -> list[Case]:

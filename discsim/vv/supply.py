@@ -158,7 +158,9 @@ def first_site() -> list[Row]:
     return [
         # the interface is at r = 15.2 mm; 2 mm to either side, and within 0.5 mm of the mid-plane
         Row("T29.radius", "radius of the first death", "mm", radius, 15.2, 13.2, 17.2, "validation", "Zhu 2012: NP-AF interface"),
-        Row("T29.height", "height of the first death above the mid-plane", "mm", height, 0.0, 0.0, 0.5, "validation", "mid-plane"),
+        Row(
+            "T29.height", "height of the first death above the mid-plane", "mm", height, 0.0, 0.0, 0.5, "validation", "mid-plane"
+        ),
         Row("T29.full_supply", "cells left at full supply", "1", full, 1.0, 0.999, 1.001, "validation", "no death at 100 %"),
     ]
 

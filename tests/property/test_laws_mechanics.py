@@ -152,9 +152,7 @@ def test_charge_is_diluted_by_extrafibrillar_water(fluid: float, excluded: float
 def test_diffusivity_falls_with_solid_and_compression(porosity: float, volume: float, exponent: float) -> None:
     assert 0.0 < diffusion.mackie_meares(porosity) < diffusion.mackie_meares(porosity + 0.05) <= 1.0
     assert diffusion.strain_power(volume, exponent) <= diffusion.strain_power(1.0, exponent) == 1.0
-    reference = [
-        diffusion.effective_diffusivity(1e-3, porosity, porosity, 1.0, 1.0, exponent, w) for w in (0.0, 0.4, 1.0)
-    ]
+    reference = [diffusion.effective_diffusivity(1e-3, porosity, porosity, 1.0, 1.0, exponent, w) for w in (0.0, 0.4, 1.0)]
     assert reference == pytest.approx([1e-3 * diffusion.mackie_meares(porosity)] * 3, rel=1e-13)
     slope = jax.grad(diffusion.mackie_meares)(porosity)
     assert float(slope) == pytest.approx(4.0 * porosity / (2.0 - porosity) ** 3, rel=1e-12)
@@ -162,9 +160,7 @@ def test_diffusivity_falls_with_solid_and_compression(porosity: float, volume: f
 
 @QUICK
 @given(inner=st.floats(0.1, 50.0), outer=st.floats(0.1, 50.0), border=st.floats(15.0, 16.0), share=from_zero(1.0))
-def test_annulus_profile_is_the_line_between_its_borders(
-    inner: float, outer: float, border: float, share: float
-) -> None:
+def test_annulus_profile_is_the_line_between_its_borders(inner: float, outer: float, border: float, share: float) -> None:
     position = 22.9 + share * (border - 22.9)
     value = solid.annulus_profile(position, inner, outer, border, 22.9)
     assert value == pytest.approx(share * inner + (1.0 - share) * outer, rel=1e-12)

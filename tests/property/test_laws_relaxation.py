@@ -36,9 +36,7 @@ def series_slope(x: float, order: int) -> float:
 @pytest.mark.parametrize(("law", "order"), [(relaxation_mean, 1), (relaxation_second_mean, 2)])
 @QUICK
 @given(x=st.floats(-1.0, 1.0) | st.sampled_from([0.0, 1e-4, 0.05, math.nextafter(0.05, 0.0), -0.05]))
-def test_value_and_slope_are_exact_across_the_change_of_form(
-    law: Callable[..., jax.Array], order: int, x: float
-) -> None:
+def test_value_and_slope_are_exact_across_the_change_of_form(law: Callable[..., jax.Array], order: int, x: float) -> None:
     assert float(law(x)) == pytest.approx(series(x, order), rel=1e-12)
     assert float(jax.grad(law)(x)) == pytest.approx(series_slope(x, order), rel=1e-10)
 
@@ -54,9 +52,7 @@ def test_means_are_integrals_of_the_decay(x: float) -> None:
 
 @QUICK
 @given(value=AMOUNT, production=AMOUNT, loss=LOSS, first=STEP, second=STEP)
-def test_steps_compose_and_stay_positive(
-    value: float, production: float, loss: float, first: float, second: float
-) -> None:
+def test_steps_compose_and_stay_positive(value: float, production: float, loss: float, first: float, second: float) -> None:
     half_way = exponential_step(value, production, loss, first)
     whole = exponential_step(value, production, loss, first + second)
     assert float(half_way) >= 0.0
@@ -84,9 +80,7 @@ def test_limits_of_no_loss_and_of_a_long_step(value: float, production: float, d
     assert float(exponential_mean(value, production, 0.0, dt)) == pytest.approx(value + production * dt / 2, rel=1e-14)
     nearly = float(exponential_step(value, production, 1e-12, dt))
     assert nearly == pytest.approx(value + production * dt, rel=1e-10)
-    assert float(exponential_step(value, production, 0.5, 1e4)) == pytest.approx(
-        2.0 * production, rel=1e-13, abs=1e-300
-    )
+    assert float(exponential_step(value, production, 0.5, 1e4)) == pytest.approx(2.0 * production, rel=1e-13, abs=1e-300)
     slope = jax.grad(exponential_step, argnums=2)(value, production, 0.0, dt)
     assert float(slope) == pytest.approx(-value * dt - production * dt**2 / 2.0, rel=1e-12)
 

@@ -46,9 +46,7 @@ def make_frame(problem: Problem, index: int, years: float) -> FieldFrame:
         "gene.TIMP3/product": np.where(region == 1, 20.0, 1.0) * depth * (index in (2, 3)),
     }
     points = mesh.points
-    moved = np.column_stack(
-        [0.002 * years * points[:, 0] * (1.0 - (points[:, 1] / 5.0) ** 2), -0.006 * years * points[:, 1]]
-    )
+    moved = np.column_stack([0.002 * years * points[:, 0] * (1.0 - (points[:, 1] / 5.0) ** 2), -0.006 * years * points[:, 1]])
     return FieldFrame(years * YEAR, corners, moved)
 
 
@@ -63,9 +61,7 @@ def make_record(problem: Problem, index: int, years: tuple[float, ...]) -> ArmRe
         "gene.TIMP3/free_vector:left": [3.0e9 * t for t in years],
     }
     frames = [make_frame(problem, index, t) for t in sorted({*years[:1], *years[-1:]})]
-    history = [
-        {"time": t * YEAR, "dt": 0.5 * YEAR, "iterations": 4, "retried": False, "stage": "step"} for t in years[1:]
-    ]
+    history = [{"time": t * YEAR, "dt": 0.5 * YEAR, "iterations": 4, "retried": False, "stage": "step"} for t in years[1:]]
     mesh = arm.mesh
     return ArmRecord(
         arm.name,

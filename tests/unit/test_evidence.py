@@ -41,9 +41,7 @@ def test_protocol_is_no_assumption(therapy_study: Study) -> None:
 
 
 def test_therapy_of_all_arms_is_left_out() -> None:
-    found = by_path(
-        arms(low=(StemCellInjection(dose="1e6 cell"),), high=(StemCellInjection(dose="6e6 cell"), GeneTherapy()))
-    )
+    found = by_path(arms(low=(StemCellInjection(dose="1e6 cell"),), high=(StemCellInjection(dose="6e6 cell"), GeneTherapy())))
     assert found
     assert all(path.startswith("gene.TIMP3.") and names == ("high",) for path, names in found.items())
 

@@ -86,9 +86,7 @@ def strip_energy(hoop: jax.Array, axial: jax.Array) -> jax.Array:
     angle = math.radians(34.0)
     invariant_1 = hoop**2 + axial**2 + 1.0 / (hoop * axial) ** 2
     invariant_4 = (hoop * math.cos(angle)) ** 2 + (axial * math.sin(angle)) ** 2
-    return neo_hookean_energy(hoop, axial) + 2.0 * solid.fibre_energy(
-        invariant_1, invariant_4, 2.60, 52.5, 0.0752, 1e-12
-    )
+    return neo_hookean_energy(hoop, axial) + 2.0 * solid.fibre_energy(invariant_1, invariant_4, 2.60, 52.5, 0.0752, 1e-12)
 
 
 @pytest.mark.parametrize(("name", "stretch"), family("ANA_H"))

@@ -124,9 +124,7 @@ def test_all_pictures_are_written(half_failed: Result, tmp_path: Path) -> None:
         assert path.stat().st_size > 50_000
 
 
-def test_scenario_without_fields_has_no_picture(
-    therapy_study: Study, good_records: list[ArmRecord], tmp_path: Path
-) -> None:
+def test_scenario_without_fields_has_no_picture(therapy_study: Study, good_records: list[ArmRecord], tmp_path: Path) -> None:
     for record in good_records:
         record.frames = []
     good_records[1] = ArmRecord("cells", status=Status.CRASHED)
@@ -171,9 +169,7 @@ def test_round_off_is_not_blown_up(therapy_study: Study, good_records: list[ArmR
 
 
 def test_short_study_is_drawn_in_days(therapy_study: Study) -> None:
-    study = replace(
-        therapy_study, scenarios={"untreated": therapy_study.scenarios["untreated"].with_duration("20 day")}
-    )
+    study = replace(therapy_study, scenarios={"untreated": therapy_study.scenarios["untreated"].with_duration("20 day")})
     readouts = {name: [1.0, 0.9] for name in study.readouts}
     record = ArmRecord("untreated", [0.0, 20 * 86400.0], readouts, status=Status.OK)
     figure = time_courses(Result.from_records(study, [record]))

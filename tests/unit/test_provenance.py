@@ -57,9 +57,7 @@ def test_provenance_names_no_host_and_no_folder(result: Result) -> None:
     assert str(Path.home()) + "/" not in text
 
 
-def test_hash_of_a_study_built_in_python_follows_its_numbers(
-    therapy_study: Study, good_records: list[ArmRecord]
-) -> None:
+def test_hash_of_a_study_built_in_python_follows_its_numbers(therapy_study: Study, good_records: list[ArmRecord]) -> None:
     def config_hash(dose: str, at: str = "0 day") -> str:
         cells = therapy_study.scenarios["untreated"].with_therapy(StemCellInjection(dose=dose, at=at))
         scenarios = dict(therapy_study.scenarios) | {"cells": cells}
@@ -123,9 +121,7 @@ def test_parameter_table_is_whole(result: Result, therapy_study: Study) -> None:
     assert (numbers.unit != "").all()
     assert set(numbers.evidence) == {"measured", "model", "recalled", "assumed"}
     bounded = numbers[numbers.origin != "derived"]
-    assert (
-        (bounded.lower_bound <= bounded.value * (1 + 1e-9)) & (bounded.value <= bounded.upper_bound * (1 + 1e-9))
-    ).all()
+    assert ((bounded.lower_bound <= bounded.value * (1 + 1e-9)) & (bounded.value <= bounded.upper_bound * (1 + 1e-9))).all()
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")

@@ -117,9 +117,7 @@ def test_file_opens_as_plain_xarray(result: Result, tmp_path: Path) -> None:
         assert tree["cells"]["fields"]["glucose"].shape == (1, 2, 689, 3)
 
 
-def test_arm_that_failed_at_the_start_round_trips(
-    therapy_study: Study, good_records: list[ArmRecord], tmp_path: Path
-) -> None:
+def test_arm_that_failed_at_the_start_round_trips(therapy_study: Study, good_records: list[ArmRecord], tmp_path: Path) -> None:
     failure = Failure(Status.UNPHYSICAL, "swelling bound", 0.0, "Lower the load.")
     good_records[1] = ArmRecord("cells", status=Status.UNPHYSICAL, failure=failure)
     result = Result.from_records(therapy_study, good_records)
@@ -254,9 +252,7 @@ def test_failed_arm_ends_in_its_status(half_failed: Result) -> None:
     for late in (5.0, 10.0):
         assert gene[late] == (None, None, "nonconverged", "nonconverged")
     assert entries(half_failed, "both", "disc_height")[10.0][2] == "ok"
-    numbers = [
-        number for entry in half_failed.table() for number in (entry.value, entry.difference) if number is not None
-    ]
+    numbers = [number for entry in half_failed.table() for number in (entry.value, entry.difference) if number is not None]
     assert np.isfinite(numbers).all()
 
 
@@ -282,9 +278,7 @@ def test_failed_first_arm_leaves_no_differences(
 
 def test_failures_in_words(half_failed: Result) -> None:
     assert half_failed.failed() == {
-        "gene": Failure(
-            Status.NONCONVERGED, "Newton stalled in the mechanics after 6 halvings", 3 * YEAR, "Try a finer mesh."
-        )
+        "gene": Failure(Status.NONCONVERGED, "Newton stalled in the mechanics after 6 halvings", 3 * YEAR, "Try a finer mesh.")
     }
     assert half_failed["gene"].status is Status.NONCONVERGED
     assert half_failed["cells"].failure is None
@@ -327,9 +321,7 @@ def test_first_year_drift_between_steps(therapy_study: Study, good_records: list
 
 
 def test_first_year_drift_of_a_shorter_study(therapy_study: Study) -> None:
-    study = replace(
-        therapy_study, scenarios={"untreated": therapy_study.scenarios["untreated"].with_duration("0.5 year")}
-    )
+    study = replace(therapy_study, scenarios={"untreated": therapy_study.scenarios["untreated"].with_duration("0.5 year")})
     readouts = {name: [1.0, 0.9] for name in study.readouts}
     record = ArmRecord("untreated", [0.0, 0.5 * YEAR], readouts, status=Status.OK)
     result = Result.from_records(study, [record])

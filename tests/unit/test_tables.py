@@ -112,9 +112,7 @@ def test_discretisation_error_is_shown_and_flagged(result: Result) -> None:
 
 def test_evidence_line_comes_last(result: Result) -> None:
     words = " ".join(printed(result).split())
-    assert (
-        "assumed numbers acting only on cells, both: stem_cells.retained_fraction, stem_cells.conversion_rate" in words
-    )
+    assert "assumed numbers acting only on cells, both: stem_cells.retained_fraction, stem_cells.conversion_rate" in words
     assert words.endswith("which of them reverse the order the sweep decides")
 
 

@@ -20,7 +20,9 @@ def test_case(case_name: str) -> None:
     case = next(case for case in cases() if case.name == case_name)
     outcome = run([case])[0]
     assert outcome.rows, "a case without rows proves nothing"
-    misses = [f"{row.id}: {row.computed:.6g}, band {row.low} to {row.high}" for row in outcome.rows if row.id in outcome.unexpected]
+    misses = [
+        f"{row.id}: {row.computed:.6g}, band {row.low} to {row.high}" for row in outcome.rows if row.id in outcome.unexpected
+    ]
     assert not misses, "\n".join(misses)
 
 

@@ -24,10 +24,15 @@ class MatrixTurnover(Mechanism):
     homeostasis = {"gag_synthesis_rate": "gag"}
 
     gag_synthesis_rate = param(
-        {"NP": "2.830986 pg/cell/day", "inner_AF": "1.335239 pg/cell/day", "outer_AF": "0.7896689 pg/cell/day",
-         "CEP": "0.3673058 pg/cell/day"},
+        {
+            "NP": "2.830986 pg/cell/day",
+            "inner_AF": "1.335239 pg/cell/day",
+            "outer_AF": "0.7896689 pg/cell/day",
+            "CEP": "0.3673058 pg/cell/day",
+        },
         bounds=("0.05 pg/cell/day", "30 pg/cell/day"),
-        source="derived: healthy steady state keeps the preset fixed charge (discsim vv, case homeostasis)", evidence="model",
+        source="derived: healthy steady state keeps the preset fixed charge (discsim vv, case homeostasis)",
+        evidence="model",
         description="synthesis per native cell s0, before pH and glucose gates",
     )
     gag_loss_rate = param(
@@ -37,15 +42,34 @@ class MatrixTurnover(Mechanism):
         evidence={"NP": "measured", "inner_AF": "measured", "outer_AF": "measured", "CEP": "assumed"},
         description="first-order loss k_d",
     )
-    synthesis_ph = param("6.75", bounds=("6.6", "6.9"), source="derived: fit to Razaq 2003 (DOI recalled, unverified: "
-                         "10.1007/s00586-003-0582-3)", evidence="measured", description="pH that halves synthesis, pK")
-    synthesis_ph_steepness = param("3", bounds=("2", "4"), source="derived: fit to Razaq 2003", evidence="measured",
-                                   description="steepness n of the pH response")
-    synthesis_glucose = param("0.573 mM", bounds=("0.2 mM", "1.5 mM"), source="Baumgartner 2021 10.3389/fbioe.2021.734258, "
-                              "half-point of aggrecan mRNA [code]", evidence="model",
-                              description="glucose that halves synthesis")
-    synthesis_glucose_steepness = param("18 1/mM", bounds=("5 1/mM", "30 1/mM"), source="Baumgartner 2021, C1 [code]",
-                                        evidence="model", description="steepness of the glucose response")
+    synthesis_ph = param(
+        "6.75",
+        bounds=("6.6", "6.9"),
+        source="derived: fit to Razaq 2003 (DOI recalled, unverified: 10.1007/s00586-003-0582-3)",
+        evidence="measured",
+        description="pH that halves synthesis, pK",
+    )
+    synthesis_ph_steepness = param(
+        "3",
+        bounds=("2", "4"),
+        source="derived: fit to Razaq 2003",
+        evidence="measured",
+        description="steepness n of the pH response",
+    )
+    synthesis_glucose = param(
+        "0.573 mM",
+        bounds=("0.2 mM", "1.5 mM"),
+        source="Baumgartner 2021 10.3389/fbioe.2021.734258, half-point of aggrecan mRNA [code]",
+        evidence="model",
+        description="glucose that halves synthesis",
+    )
+    synthesis_glucose_steepness = param(
+        "18 1/mM",
+        bounds=("5 1/mM", "30 1/mM"),
+        source="Baumgartner 2021, C1 [code]",
+        evidence="model",
+        description="steepness of the glucose response",
+    )
 
     def fields(self) -> tuple[Field, ...]:
         return (CELL_DENSITY, GAG)
