@@ -33,8 +33,15 @@ class LaggedNewton:
     """Solves F(x) = 0. ``residual(x) -> F`` on numpy arrays; ``jacobian(x) -> PETSc matrix`` (same object every time)."""
 
     def __init__(
-        self, size: int, residual: Callable[[np.ndarray], np.ndarray], jacobian: Callable[[np.ndarray], PETSc.Mat], *,
-        absolute: float, relative: float = 1e-10, slow: float = 0.3, most: int = 40,
+        self,
+        size: int,
+        residual: Callable[[np.ndarray], np.ndarray],
+        jacobian: Callable[[np.ndarray], PETSc.Mat],
+        *,
+        absolute: float,
+        relative: float = 1e-10,
+        slow: float = 0.3,
+        most: int = 40,
     ) -> None:
         self._residual, self._jacobian, self._slow = residual, jacobian, slow
         self._matrix: PETSc.Mat | None = None

@@ -248,7 +248,8 @@ CASES = [
     Case(
         "tissue", "default_disc", "swelling, moduli and fluid loss of the tissues", tissue,
         known_misses={
-            "TIS12.outer_AF": "1.114: the annulus matrix is stiff enough to keep the prestress step stable; 0.006 below the range",
+            "TIS12.outer_AF": "1.114: the annulus matrix is stiff enough to keep the prestress step stable; "
+            "0.006 below the range",
             "TIS09": "1.38 MPa: 2.5 times too stiff, the price of that matrix and of the excluded water",
             "TIS01": "0.328 MPa: charge of the in vivo hydration; samples had swollen after death (0.157 at stretch 1.4)",
             "trial.swelling_stress.1.4": "the trial says about 0.14; the law gives 0.157, and 0.129 net of the matrix",

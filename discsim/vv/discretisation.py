@@ -39,10 +39,17 @@ def stated_error_bounds_finer_mesh() -> list[Row]:
             share = 100.0 * error / float(np.abs(now).max())
             rows.append(
                 Row(
-                    f"mesh3.{record.name}.{readout.name}", f"change at mesh 3 of {readout.description} ({record.name})", readout.unit,
-                    change, 0.0, 0.0, error, "verification", f"stated error {error:.3g} ({share:.2f} %)",
+                    f"mesh3.{record.name}.{readout.name}",
+                    f"change at mesh 3 of {readout.description} ({record.name})",
+                    readout.unit,
+                    change,
+                    0.0,
+                    0.0,
+                    error,
+                    "verification",
+                    f"stated error {error:.3g} ({share:.2f} %)",
                 )
-            )  # fmt: skip
+            )
     return rows
 
 

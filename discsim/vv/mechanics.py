@@ -37,10 +37,18 @@ def donnan() -> list[Row]:
 
     printed = {0.05: 0.0107, 0.10: 0.0418, 0.15: 0.0913, 0.20: 0.1561, 0.25: 0.2333, 0.30: 0.3203, 0.35: 0.4149, 0.40: 0.5155}
     return [
-        Row(f"ANA_D{c:g}", f"Donnan pressure at {c:g} mEq/mL", "MPa", float(donnan_pressure(c, 0.15, 310.0, 1.0)), p, p - 5e-5, p + 5e-5,
-            "verification")
+        Row(
+            f"ANA_D{c:g}",
+            f"Donnan pressure at {c:g} mEq/mL",
+            "MPa",
+            float(donnan_pressure(c, 0.15, 310.0, 1.0)),
+            p,
+            p - 5e-5,
+            p + 5e-5,
+            "verification",
+        )
         for c, p in printed.items()
-    ]  # fmt: skip
+    ]
 
 
 # load (MPa): axial stretch, osmotic pressure (MPa)
@@ -50,9 +58,12 @@ SWELLING = {0.0: (1.528917, 0.057627), 0.1: (1.118485, 0.116227), 0.2: (0.911514
 def confined_swelling() -> list[Row]:
     """ANA_S*, ANA_SP*: confined equilibrium of matrix and osmosis as a field solve on the engine's forms (exact there)."""
     values = {
-        "materials.shear_modulus": per_region(0.05), "materials.fluid_fraction": per_region(0.8),
-        "materials.fixed_charge_density": per_region(0.2), "materials.excluded_water": per_region(0.0), "materials.temperature": 298.0,
-    }  # fmt: skip
+        "materials.shear_modulus": per_region(0.05),
+        "materials.fluid_fraction": per_region(0.8),
+        "materials.fixed_charge_density": per_region(0.2),
+        "materials.excluded_water": per_region(0.0),
+        "materials.temperature": 298.0,
+    }
     rows = []
     for load, (stretch, pressure) in SWELLING.items():
         model = test_piece("confined", values)
@@ -62,10 +73,27 @@ def confined_swelling() -> list[Row]:
         found = model.mechanics.height() / 10.0
         names = dict(zip(model.value_names, model.values_at_corners(), strict=True))
         rows += [
-            Row(f"ANA_S{load:g}", f"confined stretch at {load:g} MPa", "1", found, stretch, stretch - 5e-7, stretch + 5e-7, "verification"),
-            Row(f"ANA_SP{load:g}", f"osmotic pressure there ({load:g} MPa)", "MPa", float(names["osmotic_pressure"].mean()), pressure,
-                pressure - 5e-7, pressure + 5e-7, "verification"),
-        ]  # fmt: skip
+            Row(
+                f"ANA_S{load:g}",
+                f"confined stretch at {load:g} MPa",
+                "1",
+                found,
+                stretch,
+                stretch - 5e-7,
+                stretch + 5e-7,
+                "verification",
+            ),
+            Row(
+                f"ANA_SP{load:g}",
+                f"osmotic pressure there ({load:g} MPa)",
+                "MPa",
+                float(names["osmotic_pressure"].mean()),
+                pressure,
+                pressure - 5e-7,
+                pressure + 5e-7,
+                "verification",
+            ),
+        ]
     return rows
 
 
@@ -88,8 +116,18 @@ def strip() -> list[Row]:
     for hoop, hoop_stress, axial_stress in ((1.02, 0.15039, 0.06697), (1.05, 0.45873, 0.19325), (1.10, 1.69878, 0.65190)):
         for index, name, target in ((0, "H", hoop_stress), (1, "HZ", axial_stress)):
             stress = (hoop, 1.0)[index] * float(jax.grad(energy, index)(hoop, 1.0))
-            rows.append(Row(f"ANA_{name}{hoop:g}", f"{'hoop' if index == 0 else 'axial'} stress at hoop stretch {hoop:g}", "MPa", stress,
-                            target, target - 5e-6, target + 5e-6, "verification"))  # fmt: skip
+            rows.append(
+                Row(
+                    f"ANA_{name}{hoop:g}",
+                    f"{'hoop' if index == 0 else 'axial'} stress at hoop stretch {hoop:g}",
+                    "MPa",
+                    stress,
+                    target,
+                    target - 5e-6,
+                    target + 5e-6,
+                    "verification",
+                )
+            )
     return rows
 
 
@@ -106,8 +144,19 @@ def patches() -> list[Row]:
         model.mechanics.reach(0.0)
     names = dict(zip(model.value_names, model.values_at_corners(), strict=True))
     spread = float(np.ptp(names["jacobian"]))
-    rows = [Row("patch.swelling", "spread of J over a freely swelling piece", "1", spread, 0.0, 0.0, 1e-8, "verification",
-                f"J = {names['jacobian'].mean():.4f}")]  # fmt: skip
+    rows = [
+        Row(
+            "patch.swelling",
+            "spread of J over a freely swelling piece",
+            "1",
+            spread,
+            0.0,
+            0.0,
+            1e-8,
+            "verification",
+            f"J = {names['jacobian'].mean():.4f}",
+        )
+    ]
 
     material = OsmoBiphasic()
     values = {k: float(v["outer_AF"] if isinstance(v, dict) else v) for k, v in material.values.items()}
@@ -128,9 +177,10 @@ def patches() -> list[Row]:
     short = jnp.diag(jnp.array([1.03, 0.97, 0.97]))  # fibres shortened by 3 %
     fibre = jnp.abs(jax.grad(energy)(short, 1.0) - jax.grad(energy)(short, 0.0)).max()
     for name, text, value, limit in (
-        ("objectivity", "P(RF) - R P(F), relative", turned, 1e-12), ("dilatation", "deviator of the matrix stress under dilatation", deviator, 1e-14),
+        ("objectivity", "P(RF) - R P(F), relative", turned, 1e-12),
+        ("dilatation", "deviator of the matrix stress under dilatation", deviator, 1e-14),
         ("fibres", "stress of fibres shortened by 3 %", fibre, 1e-9),
-    ):  # fmt: skip
+    ):
         rows.append(
             Row(f"patch.{name}", text, "MPa" if name != "objectivity" else "1", float(value), 0.0, 0.0, limit, "verification")
         )

@@ -1,9 +1,9 @@
 """Verification and validation: cases as data and functions, run by ``discsim vv`` and by tests.
 
 Every row has a role, given before its first run: *input* (a number the model was given), *calibration* (a number it was
-fitted to), *verification* (an exact or own-calculation value that the code must reproduce), *validation* (a measurement or an independent
-model). Only validation rows count as validation. Bands are those of the target; where a measured target has none it is +/-20 %
-for pressures and +/-30 % for the rest.
+fitted to), *verification* (an exact or own-calculation value that the code must reproduce), *validation* (a measurement
+or an independent model). Only validation rows count as validation. Bands are those of the target; where a measured
+target has none it is +/-20 % for pressures and +/-30 % for the rest.
 """
 
 from __future__ import annotations

@@ -167,23 +167,35 @@ def first_site() -> list[Row]:
 
 CASES = [
     Case(
-        "critical_supply", "supply", "critical supply fractions", lambda: critical("oxygen"), slow=True,
+        "critical_supply",
+        "supply",
+        "critical supply fractions",
+        lambda: critical("oxygen"),
+        slow=True,
         known_misses={
             "T21": "0.10 (first hunger at 0.14): the rim feeds little of a disc this wide while its endplates stay healthy",
             "T22": "0.33 by cells left, 0.40 by first hunger; 0.46 and 0.53 with the levels at the endplate's outer face: levels "
-                   "at the border spare the way through the endplate, and the geometry of the target is not stated",
+            "at the border spare the way through the endplate, and the geometry of the target is not stated",
         },
     ),
     Case("critical_supply_both", "supply", "the same with porosity in all rates", lambda: critical("both"), slow=True),
     Case(
-        "settling", "supply", "time for cells and GAG to settle after supply falls to 0.4", lambda: settling(STEP_CUT, True),
+        "settling",
+        "supply",
+        "time for cells and GAG to settle after supply falls to 0.4",
+        lambda: settling(STEP_CUT, True),
         known_misses={
             "T23": "5 days: the supply falls at once here, and the law is steep (5 per day without glucose)",
-            "T24": "GAG is lowest after 80 years and then climbs for centuries, since the cells left multiply; the target's model "
-                   "has no births (case settling_variants: the same without them)",
+            "T24": "GAG is lowest after 80 years and then climbs for centuries, since the cells left multiply; the target's "
+            "model has no births (case settling_variants: the same without them)",
         },
     ),
-    Case("settling_variants", "supply", "a deeper cut, and cuts without births and basal deaths",
-         lambda: settling(0.3, True) + settling(STEP_CUT, False) + settling(0.3, False), slow=True),
+    Case(
+        "settling_variants",
+        "supply",
+        "a deeper cut, and cuts without births and basal deaths",
+        lambda: settling(0.3, True) + settling(STEP_CUT, False) + settling(0.3, False),
+        slow=True,
+    ),
     Case("first_site", "supply", "first site of death", first_site),
-]  # fmt: skip
+]

@@ -17,8 +17,13 @@ from discsim.vv.registry import Case, Row
 
 LAYERS = 400
 NO_LIMITER = {"nutrition.glucose_half": 1e-9}
-SLAB = {"materials.fluid_fraction": per_region(0.80), "nutrition.endplate_level_oxygen": 5.1, "nutrition.endplate_level_lactate": 0.8,
-        "nutrition.endplate_level_glucose": 4.0, "nutrition.rim_supply_fraction": 1.0}  # fmt: skip
+SLAB = {
+    "materials.fluid_fraction": per_region(0.80),
+    "nutrition.endplate_level_oxygen": 5.1,
+    "nutrition.endplate_level_lactate": 0.8,
+    "nutrition.endplate_level_glucose": 4.0,
+    "nutrition.rim_supply_fraction": 1.0,
+}
 
 
 def _density(million_per_ml: float) -> dict[str, Any]:
@@ -106,9 +111,16 @@ def _viable_depth() -> Row:
     slab = _Slab(9.4, {**NO_LIMITER, **chamber})
     critical = float(brentq(lambda rho: slab.solve(_density(rho))["centre"]["glucose"] - 0.5, 3.0, 4.2, xtol=1e-7))
     return Row(
-        "T15", "viable depth x sqrt(cell density), chamber at 20 kPa", "mm (million/mL)^0.5", 9.4 * critical**0.5, 18.81, 18.6, 19.0,
-        "verification", "lactate production is capped at its peak of 13.8 kPa oxygen; the target lets it fall beyond",
-    )  # fmt: skip
+        "T15",
+        "viable depth x sqrt(cell density), chamber at 20 kPa",
+        "mm (million/mL)^0.5",
+        9.4 * critical**0.5,
+        18.81,
+        18.6,
+        19.0,
+        "verification",
+        "lactate production is capped at its peak of 13.8 kPa oxygen; the target lets it fall beyond",
+    )
 
 
 # default_disc.md (f): supply model, setting, (surface glucose, surface lactate, centre glucose, centre lactate, centre pH)

@@ -15,8 +15,8 @@ class CellFate(Mechanism):
     """Native cells: d rho/dt = mu rho (1 - rho_all/rho_max)+ phi_G phi_pH - (d0 + k_G + k_pH) rho.
 
     k_G is the Zhu law (zero above 0.5 mM), k_pH a step at pH 6.78, smoothed over +/- 0.02; oxygen does not enter (Bibby & Urban
-    2004     10.1007/s00586-003-0616-x: cells survive without oxygen as long as there is glucose). mu is one constant per region, set
-    by the healthy steady state.
+    2004 10.1007/s00586-003-0616-x: cells survive without oxygen as long as there is glucose). mu is one constant per region,
+    set by the healthy steady state.
     """
 
     name = "cell_fate"

@@ -9,7 +9,8 @@ from discsim.quantities.fields import Field
 from discsim.quantities.parameters import param
 
 _MERN = (
-    "derived: gives the transduction of human NP cells in Mern 2015 10.1186/s12891-015-0799-4 at an assumed 10,000 vg per cell"
+    "calibrated: gives the transduction of human NP cells in Mern 2015 10.1186/s12891-015-0799-4 two days after an assumed 10,000 vg "
+    "per cell (vv case transduction)"
 )
 
 
@@ -27,9 +28,9 @@ class GeneExpression(Mechanism):
     reference = "structure of therapies 1.9; numbers marked assumed are not from literature"
     options = {
         "vector": {
-            "scAAV6": {"transduction_efficiency": "4.27e-4 cell/vg", "onset": "4 day"},
-            "scAAV2": {"transduction_efficiency": "2.47e-4 cell/vg", "onset": "4 day"},
-            "scAAV3": {"transduction_efficiency": "2.26e-4 cell/vg", "onset": "4 day"},
+            "scAAV6": {"transduction_efficiency": "4.714e-4 cell/vg", "onset": "4 day"},
+            "scAAV2": {"transduction_efficiency": "2.722e-4 cell/vg", "onset": "4 day"},
+            "scAAV3": {"transduction_efficiency": "2.499e-4 cell/vg", "onset": "4 day"},
         },
         "transgene": {
             "TIMP3": {"loss_effect": "0.30", "synthesis_effect": "0", "secretion": "0.05 pg/cell/day", "half_effect": "20 ng/mL"},
@@ -64,7 +65,7 @@ class GeneExpression(Mechanism):
         description="diffusivity of free vector",
     )
     transduction_efficiency = param(
-        "4.27e-4 cell/vg",
+        "4.714e-4 cell/vg",
         bounds=("1e-6 cell/vg", "1e-2 cell/vg"),
         source=_MERN,
         evidence="assumed",
