@@ -12,6 +12,7 @@ import functools
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -222,10 +223,12 @@ def run(
         _error(
             f"run solves the scenarios at their nominal values; {' and '.join(left)} {'is' if len(left) == 1 else 'are'} not run"
         )
+    began = time.monotonic()
     result = _solve(study, solver, folder, error_estimate)
+    took = time.monotonic() - began
     print_summary(result, _console())
     failed = result.failed()
-    _error(f"result in {folder / RESULT_FILE}")
+    _error(f"result in {folder / RESULT_FILE}, after {took:.1f} s")
     if failed:
         raise _Stop(FAILED_ARMS, f"{len(failed)} of {len(result.scenario_names)} arms did not finish: {', '.join(failed)}")
 
@@ -398,6 +401,8 @@ def vv_run(
     quick: Annotated[bool, typer.Option("--quick", help="Leave out slow cases.")] = False,
 ) -> None:
     """Run cases and compare their numbers with what is expected."""
+    from discsim.report.outcomes import print_outcome
+
     registry = _registry()
     groups = registry.groups()
     cases = {case.name: case for group in groups.values() for case in group}
@@ -410,7 +415,7 @@ def vv_run(
     running = [case for case in chosen.values() if not (quick and case.slow)]
     for case in running:
         outcome = registry.run([case])[0]
-        _print_outcome(outcome, console)
+        print_outcome(outcome, console)
         unexpected += [f"{case.name}: {row}" for row in outcome.unexpected]
     typer.echo(f"{len(running)} cases, {len(unexpected)} unexpected rows")
     if unexpected:
@@ -428,37 +433,3 @@ def _registry() -> Any:
     except ImportError as error:
         raise MissingTool(f"the cases need DOLFINx and the tools of the developers ({error})") from None
     return registry
-
-
-def _print_outcome(outcome: Any, console: Console) -> None:
-    from rich import box
-    from rich.table import Table
-
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for name in ("row", "quantity", "computed", "expected", "band", "unit", "role", "verdict", "note"):
-        table.add_column(name, overflow="fold")
-    for row in outcome.rows:
-        miss = outcome.case.known_misses.get(row.id)
-        verdict = {None: "", True: "inside", False: "outside"}[row.inside] + (" (stated)" if miss and row.inside is False else "")
-        band = "" if row.inside is None else f"{_bound(row.low)} to {_bound(row.high)}"
-        cells = (
-            row.id,
-            row.quantity,
-            f"{row.computed:.6g}",
-            _bound(row.expected),
-            band,
-            row.unit,
-            row.role,
-            verdict,
-            miss or row.note,
-        )
-        table.add_row(*(Text(str(cell)) for cell in cells))
-    console.print(
-        Text(f"{outcome.case.group}/{outcome.case.name}: {outcome.case.description} ({outcome.seconds:.1f} s)", style="bold")
-    )
-    console.print(table)
-    console.print()
-
-
-def _bound(value: float | None) -> str:
-    return "" if value is None else f"{value:.6g}"

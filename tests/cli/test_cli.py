@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -209,6 +210,7 @@ def test_run_and_show(tiny: Path) -> None:
     done = call("run", str(tiny), "--out", str(folder))
     assert done.exit_code == 0, done.output
     assert "arm 1/3 cells (choosing steps)" in done.stderr
+    assert re.search(r"result in \S+/result\.nc, after \d+\.\d s$", done.stderr, re.MULTILINE)
     assert "no error by mesh and steps is stated" in done.stderr  # mesh level 1 has no coarser one
     assert {"result.nc", "time_courses.png", "fields_untreated.png", "fields_cells.png"} <= {p.name for p in folder.iterdir()}
     shown = call("show", str(folder))
