@@ -121,7 +121,7 @@ class DiscModel:
         self.settle()
 
     def start_undeformed(self) -> None:
-        """Composition of the disc in its reference shape and quasi-steady solutes there; no mechanics (for tests of transport)."""
+        """Composition in the reference shape and quasi-steady solutes there; no mechanics (for tests of transport)."""
         self.set_initial_fields()
         self.mechanics.set_state(np.zeros_like(self.mechanics.q))
         self._solve_solutes(0.0)
@@ -132,7 +132,8 @@ class DiscModel:
         cells = self.spaces.cells
         at_cells = {
             path[len(prefix) :]: self.parameters.at_cells(path, self.spaces.regions)
-            for path in self.parameters.current if path.startswith(prefix)
+            for path in self.parameters.current
+            if path.startswith(prefix)
         }
         material = self.material.bind(at_cells)
         for name, function in self.state.pointwise.items():
@@ -209,7 +210,9 @@ class DiscModel:
 
     def deposit(self, dose: Dose) -> float:
         """Add a dose; returns the amount of the whole disc found on the mesh by the scheme's own quadrature."""
-        shape = dose.place.shape(np, self._radius, self._height, *self._nucleus_size, self.corner_masks[f"in_{dose.place.region}"])
+        shape = dose.place.shape(
+            np, self._radius, self._height, *self._nucleus_size, self.corner_masks[f"in_{dose.place.region}"]
+        )
         amount = dose.amount / self.share
         if dose.field in self.state.pointwise:
             added = amount * shape / (shape @ self.spaces.corner_volume)
@@ -249,4 +252,3 @@ class DiscModel:
         moved = np.empty((spaces.positions().shape[0], spaces.dim))
         moved[spaces.vertex_of_corner.reshape(-1)] = blocks[corner_blocks.reshape(-1)]
         return moved
-

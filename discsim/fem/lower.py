@@ -11,6 +11,8 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
+
 from discsim.fem.backend import ufl
 
 traces = 0
@@ -91,4 +93,4 @@ def _apply(equation: Any, inputs: list[Any]) -> list[Any]:
 
 
 def _number(value: Any) -> Any:
-    return bool(value) if getattr(value, "dtype", None) == bool else float(value)
+    return bool(value) if np.asarray(value).dtype.kind == "b" else float(value)

@@ -122,7 +122,8 @@ class Mechanics:
         columns = np.concatenate([np.arange(len(free)), np.full(len(top - fixed), len(free))])
         matrix = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(size, len(free) + 1))
         self._petsc_constraint = PETSc.Mat().createAIJ(
-            size=matrix.shape, csr=(matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32), matrix.data),
+            size=matrix.shape,
+            csr=(matrix.indptr.astype(np.int32), matrix.indices.astype(np.int32), matrix.data),
             comm=PETSc.COMM_SELF,
         )
         self._reduced: PETSc.Mat | None = None
@@ -209,7 +210,8 @@ class Mechanics:
                 self.solve(load)
                 return rounds
         raise StepFailed(
-            Status.NONCONVERGED, f"prestress did not settle in {PRESTRESS_ROUNDS} rounds; annulus matrix too soft or load too high"
+            Status.NONCONVERGED,
+            f"prestress did not settle in {PRESTRESS_ROUNDS} rounds; annulus matrix too soft or load too high",
         )
 
     def plate_displacement(self) -> float:

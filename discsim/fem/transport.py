@@ -29,14 +29,22 @@ class Diffusion:
     """Forms and solver for the fields of one P1 vector function; ``source`` gives int of rates as UFL, per field."""
 
     def __init__(
-        self, state: FieldState, names: tuple[str, ...], unknown: Any, rates: Mapping[str, Any], *, absolute: float,
-        relative: float, storage: Callable[[Any, Any], Any] | None = None,
+        self,
+        state: FieldState,
+        names: tuple[str, ...],
+        unknown: Any,
+        rates: Mapping[str, Any],
+        *,
+        absolute: float,
+        relative: float,
+        storage: Callable[[Any, Any], Any] | None = None,
     ) -> None:
         self.state, self.names, self.unknown = state, names, unknown
         spaces = state.spaces
         self.exchange = {
             (name, surface): (fem.Constant(spaces.mesh, 0.0), fem.Constant(spaces.mesh, 0.0))
-            for name in names for surface in OPEN_SURFACES
+            for name in names
+            for surface in OPEN_SURFACES
         }
         space = unknown.function_space
         tests = ufl.TestFunction(space)
@@ -82,7 +90,11 @@ class Diffusion:
         area = J * ufl.sqrt(ufl.inner(ufl.inv(F).T * n, ufl.inv(F).T * n)) * spaces.kinematics.weight
         value = self.unknown[self.names.index(name)]
         return sum(
-            self.exchange[name, surface][0] * (value - self.exchange[name, surface][1]) * test * area * spaces.ds(SURFACES[surface])
+            self.exchange[name, surface][0]
+            * (value - self.exchange[name, surface][1])
+            * test
+            * area
+            * spaces.ds(SURFACES[surface])
             for surface in OPEN_SURFACES
         )
 

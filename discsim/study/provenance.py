@@ -139,12 +139,14 @@ def calendar(problem: Problem) -> dict[str, Any]:
 def root_attributes(study: Study, problem: Problem, parameters: str) -> dict[str, Any]:
     """Attributes of the whole result.
 
-    ``discsim_config`` is the experiment file with every default written out. A study that was built in Python has none;
-    its hash is that of ``parameters`` (the parameter table as text) and of the calendar, which define it as well.
+    ``discsim_config`` is the experiment file with every default written out; a study that was built in Python is written as
+    one. Where no file gives it, the hash is that of ``parameters`` (the parameter table as text) and of the calendar, which
+    define it as well.
     """
     state, created, plan = code_state(), now(), json.dumps(calendar(problem), sort_keys=True)
     arms = ", ".join(study.scenarios)
-    config_hash = sha256(study.resolved) if study.resolved else sha256(parameters + plan)
+    config = _config_text(study)
+    config_hash = sha256(config) if config else sha256(parameters + plan)
     return {
         "Conventions": CONVENTIONS,
         "title": study.title or f"Scenarios {arms}",
@@ -158,12 +160,22 @@ def root_attributes(study: Study, problem: Problem, parameters: str) -> dict[str
         "discsim_commit": state.commit,
         "discsim_dirty": state.dirty,
         "discsim_difference_hash": state.difference_hash,
-        "discsim_config": study.resolved,
+        "discsim_config": config,
         "discsim_config_hash": config_hash,
         "discsim_calendar": plan,
         "discsim_environment": json.dumps(environment(), sort_keys=True),
         "discsim_lock_hash": lock_hash(),
     }
+
+
+def _config_text(study: Study) -> str:
+    from discsim.study.config import resolve
+    from discsim.study.resolve import NotWritable
+
+    try:
+        return resolve(study)
+    except NotWritable:
+        return ""
 
 
 @functools.cache

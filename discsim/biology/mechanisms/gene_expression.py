@@ -9,8 +9,8 @@ from discsim.quantities.fields import Field
 from discsim.quantities.parameters import param
 
 _MERN = (
-    "calibrated: gives the transduction of human NP cells in Mern 2015 10.1186/s12891-015-0799-4 two days after an assumed 10,000 vg "
-    "per cell (vv case transduction)"
+    "calibrated: gives the transduction of human NP cells in Mern 2015 10.1186/s12891-015-0799-4 two days after an assumed "
+    "10,000 vg per cell (vv case transduction)"
 )
 
 
