@@ -54,6 +54,8 @@ def _internal_by_dimension() -> dict[str, str]:
 def internal_unit(unit: str) -> str:
     """The internal unit of the dimension of ``unit``; raises ``UnitError`` for a dimension the project does not use."""
     dimension = str(registry().Unit(unit).dimensionality)
+    if dimension == "dimensionless":  # angles have no dimension of their own
+        return "rad" if unit in ("deg", "rad") else "dimensionless"
     try:
         return _internal_by_dimension()[dimension]
     except KeyError:
