@@ -197,10 +197,13 @@ class Mechanics:
         """
         self.clear_prestress()
         self.set_state(np.zeros_like(self.q))
-        for step in range(1, ramps + 1):
-            self.ramp.value = step / ramps
-            # on the way the bonded rim corner is strained far more than in the state sought, where all points are checked
-            self.solve(load * step / ramps, at_corners=False)
+        try:
+            for step in range(1, ramps + 1):
+                self.ramp.value = step / ramps
+                # on the way the bonded rim corner is strained far more than in the state sought, where all points are checked
+                self.solve(load * step / ramps, at_corners=False)
+        finally:
+            self.ramp.value = 1.0
         for rounds in range(1, PRESTRESS_ROUNDS + 1):
             values = self._update.eval(self.spaces.mesh, self.spaces.cells)
             self.prestress.x.array[:] = np.asarray(values).reshape(-1)

@@ -11,7 +11,7 @@ from discsim.fem.disc_model import DiscModel
 from discsim.fem.homeostasis import start_from_homeostasis
 from discsim.problem.problem import DAY, Arm, Problem
 from discsim.problem.record import ArmRecord, FieldFrame
-from discsim.problem.status import Failure, Status, StepFailed
+from discsim.problem.status import Failure, Status, StepFailed, StepTooCoarse
 from discsim.problem.steps import StepController
 
 _ADVICE = {
@@ -96,14 +96,14 @@ class ArmRun:
             error = self._error(state, dt)
             # the first steps after an event have no history to judge them by; the pilot accepts them too
             if error > limit and depth > 0 and dt > 1.001 * self.problem.steps.first:
-                raise StepFailed(Status.NONCONVERGED, f"step error {error:.2g} above {limit:.2g}")
+                raise StepTooCoarse(Status.NONCONVERGED, f"step error {error:.2g} above {limit:.2g}")
         except StepFailed as failure:
             self.model.state.restore(saved)
             if depth == 0:
                 raise
             self.cuts += 1
             # only a failed solve counts as a retry in the status; a step cut for accuracy is the method at work
-            self.retried |= not str(failure).startswith("step error")
+            self.retried |= not isinstance(failure, StepTooCoarse)
             middle = start + 0.5 * dt
             first = self._advance(middle, limit, depth - 1)
             self.now = middle

@@ -46,3 +46,7 @@ class StepFailed(Exception):
     def __init__(self, status: Status, reason: str) -> None:
         super().__init__(reason)
         self.status, self.reason = status, reason
+
+
+class StepTooCoarse(StepFailed):
+    """A step that converged but whose error is too large: cut like a failed one, but no failure of the solver."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-pytest.importorskip("dolfinx_solver")
+pytest.importorskip("ufl")
 
 from discsim.biology.mechanism import Composition
 from discsim.disc.disc import Disc
@@ -291,3 +291,13 @@ def test_hopeless_run_ends_with_status_reason_time_and_advice(problem: Problem, 
     assert f"{(at or 0.0) / DAY:.4g} day" in str(failure)
     good = 0 if at is None else 3
     assert len(hopeless.times) == good and all(len(series) == good for series in hopeless.readouts.values())
+
+
+def test_an_arm_after_a_hopeless_one_is_as_if_alone(problem: Problem) -> None:
+    well = problem.arms[0]
+    again = dataclasses.replace(well, name="again")
+    arms = (well, _with_load(well, None), _with_load(well, 5.0 * DAY), again)
+    arms = tuple(dataclasses.replace(arm, name=f"{arm.name}{i}") for i, arm in enumerate(arms))
+    first, _, _, last = FemEngine().run(dataclasses.replace(problem, arms=arms), steps=(1.0 * DAY, 5.0 * DAY, 10.0 * DAY))
+    assert first.status.good and last.status.good
+    assert first.readouts == last.readouts
