@@ -325,7 +325,7 @@ def _state_error(
 
 @contextlib.contextmanager
 def _interruptible() -> Iterator[Callable[[], None]]:
-    """Make Ctrl-C hold even where a solver's callback swallows it: the next step raises it again."""
+    """Make Ctrl-C hold where a solver's callback swallows it (the next step raises it again) or turns it into its own error."""
     asked = False
 
     def ask(number: int, frame: Any) -> None:
@@ -340,6 +340,10 @@ def _interruptible() -> Iterator[Callable[[], None]]:
     before = signal.signal(signal.SIGINT, ask)
     try:
         yield check
+    except Exception:
+        if asked:
+            raise KeyboardInterrupt from None
+        raise
     finally:
         signal.signal(signal.SIGINT, before)
 

@@ -331,6 +331,15 @@ def test_interrupt_that_a_solver_swallows_is_raised_at_the_next_step() -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
+def test_interrupt_that_a_solver_turns_into_its_own_error_is_still_one() -> None:
+    with pytest.raises(KeyboardInterrupt), _interruptible():
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise RuntimeError("error code 101")
+    with pytest.raises(RuntimeError, match="a fault of its own"), _interruptible():
+        raise RuntimeError("a fault of its own")
+
+
 def test_interruption_gives_exit_130_and_writes_nothing(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
