@@ -1,0 +1,124 @@
+"""Drained equilibrium at finite strain on arrays: the weak form of ``fem.mechanics``, its tangent and its guards, for one lane.
+
+    int [ d psi(F F_p)/J_p - pi(J, gag) dJ ] w dX + N d_plate = 0
+
+psi matrix and fibre energy per stress-free volume (MPa), F_p prestress per point with J_p = det F_p, pi swelling pressure (MPa),
+w = 2 pi r or 1, N axial compressive force on the modelled part (N). Source: mechanics 1.1; default_disc b.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from discsim.problem.point import PointModel, bound_material
+from discsim.sweep import shape, tensors
+from discsim.sweep.inputs import at_cells
+from discsim.sweep.kinematics import Kinematics
+from discsim.sweep.shape import Tables
+from discsim.sweep.tensors import Tensor
+
+
+class MechanicsForms:
+    """Pure functions of tables ``t``, vertex coordinates, parameter values, and state arrays of one lane.
+
+    ``gag`` (cells, vertices per cell) reference amount; ``prestress`` (components, cells, points); ``q`` (free unknowns,), the last
+    one the axial displacement of the plate.
+    """
+
+    def __init__(self, model: PointModel, kinematics: Kinematics, count: int) -> None:
+        self.model, self.kinematics, self.count = model, kinematics, count
+
+    def residual(
+        self, t: Tables, points: Any, values: Any, gag: Any, prestress: Any, q: Any, load: Any, ramp: Any
+    ) -> tuple[Any, Any]:
+        """Out-of-balance forces on the free unknowns (N), and the least distance of J from its bound at the strain points."""
+        u = shape.cell_displacement(t, q)
+        forces, margin = self._element(t, points, values, gag, prestress, u, ramp)
+        assembled = jnp.zeros(self.count + 1).at[t["unknown"]].add(forces)[: self.count]
+        area = shape.plate_area(t, self.kinematics, points)
+        return assembled.at[self.count - 1].add(load * area), margin
+
+    def tangent(self, t: Tables, points: Any, values: Any, gag: Any, prestress: Any, q: Any, ramp: Any) -> Any:
+        """Derivative of the element forces by the element displacements, (cells, own, own) with own = nodes per cell x dim."""
+        u = shape.cell_displacement(t, q)
+        own = u.shape[1] * u.shape[2]
+        directions = jnp.eye(own).reshape(own, 1, u.shape[1], u.shape[2])
+
+        def forces(u: Any) -> Any:
+            return self._element(t, points, values, gag, prestress, u, ramp)[0]
+
+        _, push = jax.linearize(forces, u)
+        columns = jax.vmap(lambda d: push(jnp.broadcast_to(d, u.shape)))(directions)
+        return jnp.moveaxis(columns.reshape(own, u.shape[0], own), 0, 2)
+
+    def _element(
+        self, t: Tables, points: Any, values: Any, gag: Any, prestress: Any, u: Any, ramp: Any
+    ) -> tuple[Any, Any]:
+        inverse, measure = shape.cell_geometry(t, points)
+        rule = t["strain"]
+        x = shape.positions(t, points, rule["values"])
+        weight = self.kinematics.weight(x) * rule["weights"][None, :] * measure
+        material = bound_material(self.model.material, at_cells(values, t["regions"]))
+        resting = self.kinematics.unpack(prestress)
+        charged = gag @ rule["values"].T
+        place = self.annulus_position(t, points, x)
+        angle = material.fibre_angle(place)
+        fibres = self.kinematics.fibres(angle, x)
+        in_annulus = t["masks"]["in_inner_AF"] + t["masks"]["in_outer_AF"]
+
+        def energy_and_volume(u: Any) -> tuple[Any, Any]:
+            F = shape.deformation_gradient(self.kinematics, rule, u, inverse, x)
+            elastic = tensors.product(F, resting)
+            stretch = [tensors.dot(v, v) for v in (tensors.apply(elastic, fibre) for fibre in fibres)]
+            energy = material.energy(tensors.squared(elastic), tensors.determinant(elastic), *stretch, place, in_annulus)
+            return jnp.sum(energy / tensors.determinant(resting) * weight), tensors.determinant(F)
+
+        (_, J), pull = jax.vjp(energy_and_volume, u)
+        pressure = ramp * material.osmotic_pressure(J, charged)
+        (forces,) = pull((jnp.ones(()), -pressure * weight))
+        return forces, jnp.min(J - material.lowest_jacobian())
+
+    def annulus_position(self, t: Tables, points: Any, x: tuple[Any, ...]) -> Any:
+        """0 at the rim, 1 at the nucleus: linear in radius, clipped inside the nucleus."""
+        vertex_radius = self.kinematics.radius(tuple(points.T))
+        rim = jnp.max(vertex_radius)
+        nucleus = jnp.max(jnp.where(t["masks"]["in_NP"] > 0.0, vertex_radius[t["cells"]], 0.0))
+        width = rim - nucleus
+        scale = jnp.where(width > 0.0, 1.0 / jnp.where(width > 0.0, width, 1.0), 0.0)
+        return jnp.minimum((rim - self.kinematics.radius(x)) * scale, 1.0)
+
+    def deformation(self, t: Tables, points: Any, q: Any, rule: str) -> Tensor:
+        """F at the points of a rule."""
+        inverse, _ = shape.cell_geometry(t, points)
+        x = shape.positions(t, points, t[rule]["values"])
+        return shape.deformation_gradient(self.kinematics, t[rule], shape.cell_displacement(t, q), inverse, x)
+
+    def renewed_prestress(self, t: Tables, points: Any, prestress: Any, q: Any) -> Any:
+        """F F_p: the present shape becomes the reference shape."""
+        F = self.deformation(t, points, q, "strain")
+        return self.kinematics.pack(tensors.product(F, self.kinematics.unpack(prestress)), prestress.shape[1:])
+
+    def no_prestress(self, t: Tables) -> Any:
+        """F_p = I."""
+        cells, count = t["cells"].shape[0], t["strain"]["weights"].shape[0]
+        return self.kinematics.pack(tensors.identity(), (cells, count))
+
+    def corner_jacobian(self, t: Tables, points: Any, q: Any) -> Any:
+        """J at (cell, vertex) pairs."""
+        return tensors.determinant(self.deformation(t, points, q, "corner"))
+
+    def corner_margin(self, t: Tables, points: Any, values: Any, q: Any) -> Any:
+        """Least distance of J from its bound at (cell, vertex) pairs."""
+        material = bound_material(self.model.material, at_cells(values, t["regions"]))
+        return jnp.min(self.corner_jacobian(t, points, q) - material.lowest_jacobian())
+
+    def largest_displacement(self, t: Tables, q: Any) -> Any:
+        """Largest component of the displacement at any node, mm."""
+        return jnp.max(jnp.abs(q))
+
+    def height(self, points: Any, q: Any) -> Any:
+        """Whole soft height, mm."""
+        return 2.0 * (jnp.max(points[:, self.kinematics.axial]) + q[-1])

@@ -1,0 +1,164 @@
+"""Diffusion on the deformed disc on arrays: the weak form of ``fem.transport``, for one lane.
+
+    int D J (F^-T grad c).(F^-T grad v) w dX + int h (c - c_far) v |J F^-T N| w dA - sum_Ki w_Ki J R v = 0
+
+D diffusivity (mm2/s), h exchange coefficient (mm/s), R net rate per current mixture volume; reactions use vertex quadrature with
+exact weights. Fixed levels replace their rows. Source: transport 1.1; architecture 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from discsim.biology.mechanism import Level
+from discsim.disc.mesh import SURFACES
+from discsim.problem.discretisation import Discretisation
+from discsim.problem.point import PointModel
+from discsim.sweep import shape, tensors
+from discsim.sweep.inputs import at_cells, by_region
+from discsim.sweep.kinematics import Kinematics
+from discsim.sweep.shape import Tables
+
+Rates = Callable[[dict[str, Any]], dict[str, Any]]
+
+
+class Deformed:
+    """What diffusion needs of the shape: J at flux points, the pulled-back metric with weights, J at corners, facet areas."""
+
+    def __init__(self, kinematics: Kinematics) -> None:
+        self.kinematics = kinematics
+
+    def __call__(self, t: Tables, points: Any, q: Any) -> dict[str, Any]:
+        """``metric`` (dim, dim, cells, points): J F^-1 F^-T x weight; ``area`` (facets, points): |J F^-T N| x weight."""
+        kinematics, rule = self.kinematics, t["flux"]
+        inverse, measure = shape.cell_geometry(t, points)
+        u = shape.cell_displacement(t, q)
+        x = shape.positions(t, points, rule["values"])
+        F = shape.deformation_gradient(kinematics, rule, u, inverse, x)
+        J, back = tensors.determinant(F), tensors.inverse(F)
+        weight = kinematics.weight(x) * rule["weights"][None, :] * measure
+        dim = range(points.shape[1])
+        metric = jnp.stack([jnp.stack([J * weight * tensors.dot(back[i], back[j]) for j in dim]) for i in dim])
+        corner = shape.positions(t, points, t["corner"]["values"])
+        at_corners = shape.deformation_gradient(kinematics, t["corner"], u, inverse, corner)
+        return {
+            "jacobian": J,
+            "metric": metric,
+            "corner_jacobian": tensors.determinant(at_corners),
+            "corner_volume": shape.corner_volumes(t, kinematics, points),
+            "gradients": jnp.stack(shape.basis_gradients(t, inverse)),
+            "area": self._areas(t, points, u, inverse, measure),
+        }
+
+    def _areas(self, t: Tables, points: Any, u: Any, inverse: Any, measure: Any) -> Any:
+        kinematics = self.kinematics
+        x = shape.facet_positions(t, points)
+        F = shape.facet_deformation_gradient(t, kinematics, u, inverse, x)
+        normal = kinematics.vector(shape.facet_normals(t, inverse, measure))
+        turned = tensors.apply(tensors.transpose(tensors.inverse(F)), normal)
+        size = jnp.sqrt(tensors.dot(turned, turned)) * tensors.determinant(F)
+        return size * kinematics.weight(x) * t["facet_weights"][None, :]
+
+
+class Diffusion:
+    """Residual and tangent of the fields ``names``, all at once; unknown ``c`` has shape (vertices, fields)."""
+
+    def __init__(self, model: PointModel, names: tuple[str, ...], d: Discretisation, rules: Any) -> None:
+        self.model, self.names = model, names
+        # which surfaces hold a field at a level is structure; the level itself is data
+        self.levels = [
+            (index, surface) for index, name in enumerate(names) for surface, r in rules[name].items() if isinstance(r, Level)
+        ]
+        self.fixed = np.zeros((d.vertex_count, len(names)), dtype=bool)
+        for index, surface in self.levels:
+            self.fixed[d.vertices_on[surface], index] = True
+        self.vertices_on = {surface: d.vertices_on[surface] for _, surface in self.levels}
+
+    def level_values(self, values: Any, like: Any) -> Any:
+        """Values of the fixed rows, (vertices, fields); zero elsewhere."""
+        rules = self.model.composition.boundaries(by_region(values))
+        held = jnp.zeros_like(like)
+        for index, surface in self.levels:
+            held = held.at[self.vertices_on[surface], index].set(rules[self.names[index]][surface].level)
+        return held
+
+    def with_levels(self, values: Any, c: Any) -> Any:
+        """``c`` with the fixed rows at their levels."""
+        return jnp.where(self.fixed, self.level_values(values, c), c) if self.levels else c
+
+    def residual(self, t: Tables, values: Any, deformed: Any, pointwise: Any, others: Any, c: Any, rates: Rates) -> Any:
+        """Balance at every vertex, amount per second; ``rates(nodal at corners)`` gives amount per corner and second."""
+        per_cell = self._element(t, values, deformed, pointwise, others, c[t["cells"]], rates)
+        balance = jnp.zeros_like(c).at[t["cells"]].add(per_cell)
+        facet_vertices = t["cells"][t["facet_cells"]]
+        exchange, far = self._exchange(t, values)
+        shared = self.exchange_matrix(t, deformed)
+        out = jnp.einsum("fvw,fwk->fvk", shared, c[facet_vertices] - far[:, None, :]) * exchange[:, None, :]
+        balance = balance.at[facet_vertices].add(out)
+        return jnp.where(self.fixed, c - self.level_values(values, c), balance) if self.levels else balance
+
+    def tangent(
+        self, t: Tables, values: Any, deformed: Any, pointwise: Any, others: Any, c: Any, rates: Rates
+    ) -> tuple[Any, Any]:
+        """Element matrices (cells, own, own), own = vertices per cell x fields, and facet matrices (facets, v, v, fields)."""
+        at = c[t["cells"]]
+        own = at.shape[1] * at.shape[2]
+        directions = jnp.eye(own).reshape(own, 1, at.shape[1], at.shape[2])
+
+        def element(at: Any) -> Any:
+            return self._element(t, values, deformed, pointwise, others, at, rates)
+
+        _, push = jax.linearize(element, at)
+        columns = jax.vmap(lambda d: push(jnp.broadcast_to(d, at.shape)))(directions)
+        exchange, _ = self._exchange(t, values)
+        facets = self.exchange_matrix(t, deformed)[:, :, :, None] * exchange[:, None, None, :]
+        return jnp.moveaxis(columns.reshape(own, at.shape[0], own), 0, 2), facets
+
+    def exchange_matrix(self, t: Tables, deformed: Any) -> Any:
+        """int phi_v phi_w dA on every facet, (facets, v, v)."""
+        return jnp.einsum("fqv,fqw,fq->fvw", t["facet_values"], t["facet_values"], deformed["area"])
+
+    def _exchange(self, t: Tables, values: Any) -> tuple[Any, Any]:
+        """Exchange coefficient and far level of every facet and field (zero where sealed or held)."""
+        rules = self.model.composition.boundaries(by_region(values))
+        size = max(SURFACES.values()) + 1
+        coefficient, far = jnp.zeros((size, len(self.names))), jnp.zeros((size, len(self.names)))
+        for index, name in enumerate(self.names):
+            for surface, rule in rules[name].items():
+                if not isinstance(rule, Level) and surface in shape.FLUID_SURFACES:
+                    coefficient = coefficient.at[SURFACES[surface], index].set(rule.coefficient)
+                    far = far.at[SURFACES[surface], index].set(rule.level)
+        return coefficient[t["facet_surfaces"]], far[t["facet_surfaces"]]
+
+    def _element(
+        self, t: Tables, values: Any, deformed: Any, pointwise: Any, others: Any, at: Any, rates: Rates
+    ) -> Any:
+        """Contributions of each cell, (cells, vertices per cell, fields); ``at`` has that shape too."""
+        diffusivity = self._diffusivity(t, values, deformed, pointwise, others, at)
+        slopes, metric = deformed["gradients"], deformed["metric"]
+        dim = range(slopes.shape[0])
+        nodal = {name: at[:, :, i] for i, name in enumerate(self.names)} | others
+        gain = rates(nodal)
+        found = []
+        for index, name in enumerate(self.names):
+            grad = [jnp.sum(slopes[j] * at[:, :, index], axis=1) for j in dim]
+            spread = [[jnp.sum(diffusivity[name] * metric[i, j], axis=1) for j in dim] for i in dim]
+            flux = [sum(spread[i][j] * grad[j] for j in dim) for i in dim]
+            found.append(sum(slopes[i] * flux[i][:, None] for i in dim) - gain[name])
+        return jnp.stack(found, axis=2)
+
+    def _diffusivity(self, t: Tables, values: Any, deformed: Any, pointwise: Any, others: Any, at: Any) -> Any:
+        values_there = t["flux"]["values"]
+        nodal = {name: at[:, :, i] @ values_there.T for i, name in enumerate(self.names)}
+        nodal |= {name: value @ values_there.T for name, value in others.items()}
+        amounts = {name: value @ values_there.T for name, value in pointwise.items()}
+        parameters = at_cells(values, t["regions"])
+        changes = self.model.changes(parameters, amounts, nodal, deformed["jacobian"], t["masks"])
+        found = self.model.composition.diffusivities(parameters, changes.values)
+        like = deformed["jacobian"]
+        return {name: jnp.broadcast_to(value, like.shape) for name, value in found.items()}
