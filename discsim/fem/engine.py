@@ -9,6 +9,7 @@ from discsim.fem.run_arm import ArmRun
 from discsim.problem.engine import Engine, Progress, ProgressHook
 from discsim.problem.problem import Arm, Problem
 from discsim.problem.record import ArmRecord
+from discsim.problem.steps import fallback_steps
 
 
 class FemEngine(Engine):
@@ -33,7 +34,7 @@ class FemEngine(Engine):
             if len(problem.arms) == 1:
                 return [run.record]
             if run.record.failure is not None:
-                steps = _fallback(problem, steps)
+                steps = fallback_steps(problem, steps)
         first = count - len(problem.arms)
         return [
             ArmRun(disc_model(problem, arm), problem, arm).follow(steps, _hook(progress, arm, first + i, count, "running"))
@@ -46,19 +47,6 @@ def _need_double_precision() -> None:
     import jax
 
     jax.config.update("jax_enable_x64", True)
-
-
-def _fallback(problem: Problem, reached: tuple[float, ...]) -> tuple[float, ...]:
-    """The pilot's list up to where it failed, then the largest steps, so that the other arms still run to the end."""
-    times = list(reached)
-    now = times[-1] if times else 0.0
-    for stop in (t for t in problem.breakpoints() if t > now):
-        while stop - now > problem.steps.largest:
-            now += problem.steps.largest
-            times.append(now)
-        now = stop
-        times.append(now)
-    return tuple(times)
 
 
 def _hook(progress: ProgressHook | None, arm: Arm, index: int, count: int, stage: str) -> Callable[[float, float, int], None]:

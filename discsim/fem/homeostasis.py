@@ -13,12 +13,9 @@ import numpy as np
 
 from discsim.disc.mesh import REGIONS
 from discsim.fem.disc_model import DiscModel
-from discsim.problem.problem import YEAR
+from discsim.problem.problem import HOMEOSTASIS_STEP, HOMEOSTASIS_STEPS, HOMEOSTASIS_TOLERANCE
 from discsim.problem.status import Status, StepFailed
 
-LONG_STEP = 60.0 * YEAR
-TOLERANCE = 1e-10  # relative change of every field in one long step
-MOST_STEPS = 300
 SHAPE_TOLERANCE = 1e-3  # mm, largest displacement from the in vivo shape
 
 
@@ -26,23 +23,23 @@ def start_from_homeostasis(model: DiscModel) -> None:
     """Steady state from the disc's presets; raises ``StepFailed`` where there is none nearby."""
     model.start_from_preset()
     change, moved = np.inf, np.inf
-    for _ in range(MOST_STEPS):
+    for _ in range(HOMEOSTASIS_STEPS):
         change = _long_step(model)
         moved = float(np.abs(model.mechanics.u.x.array).max())
-        if change < TOLERANCE and moved < SHAPE_TOLERANCE:
+        if change < HOMEOSTASIS_TOLERANCE and moved < SHAPE_TOLERANCE:
             return
         if moved >= SHAPE_TOLERANCE:
             model.set_prestress()
     raise StepFailed(
         Status.NONCONVERGED,
-        f"no healthy steady state after {MOST_STEPS} steps of 60 years (change {change:.1e}, shape {moved:.1e} mm off)",
+        f"no healthy steady state after {HOMEOSTASIS_STEPS} steps of 60 years (change {change:.1e}, shape {moved:.1e} mm off)",
     )
 
 
 def _long_step(model: DiscModel) -> float:
     fields = model.state.pointwise
     before = {name: function.x.array.copy() for name, function in fields.items()}
-    model.step(LONG_STEP)
+    model.step(HOMEOSTASIS_STEP)
     return max(
         (float(np.abs(f.x.array - before[n]).max() / np.abs(before[n]).max()) for n, f in fields.items() if np.any(before[n])),
         default=0.0,
@@ -54,7 +51,7 @@ def calibrate(model: DiscModel, tolerance: float = 1e-7) -> dict[str, dict[str, 
     model.start_from_preset()
     targets = _targets(model)
     found = {path: dict(model.parameters.current[path]) for path in targets}
-    for _ in range(MOST_STEPS):
+    for _ in range(HOMEOSTASIS_STEPS):
         change = _long_step(model)
         worst = 0.0
         for path, (field, wanted) in targets.items():
@@ -68,7 +65,7 @@ def calibrate(model: DiscModel, tolerance: float = 1e-7) -> dict[str, dict[str, 
             return found
         if np.abs(model.mechanics.u.x.array).max() >= SHAPE_TOLERANCE:
             model.set_prestress()
-    raise StepFailed(Status.NONCONVERGED, f"calibration of homeostasis still {worst:.1e} off after {MOST_STEPS} steps")
+    raise StepFailed(Status.NONCONVERGED, f"calibration of homeostasis still {worst:.1e} off after {HOMEOSTASIS_STEPS} steps")
 
 
 def _targets(model: DiscModel) -> dict[str, tuple[str, dict[str, float]]]:

@@ -11,15 +11,9 @@ from discsim.fem.disc_model import DiscModel
 from discsim.fem.homeostasis import start_from_homeostasis
 from discsim.problem.problem import DAY, Arm, Problem
 from discsim.problem.record import ArmRecord, FieldFrame
-from discsim.problem.status import Failure, Status, StepFailed, StepTooCoarse
-from discsim.problem.steps import StepController
+from discsim.problem.status import ADVICE, Failure, Status, StepFailed, StepTooCoarse
+from discsim.problem.steps import FOLLOWER_FACTOR, StepController
 
-_ADVICE = {
-    Status.NONCONVERGED: "Try a smaller solver.first_step, a lower load or a smaller dose; see the step history.",
-    Status.UNPHYSICAL: "The state left the range of the laws: check load, charge and supply against their bounds.",
-}
-# An arm follows the list of the pilot unless its own error is this many times the tolerance; then it cuts the step.
-FOLLOWER_FACTOR = 8.0
 
 
 class ArmRun:
@@ -177,7 +171,7 @@ class ArmRun:
         if self.record.times and self.problem.field_times and not any(_same(f.time, self.now) for f in self.record.frames):
             self._frame()  # the last good state: what the disc looked like when the run ended
         self.record.status = failure.status
-        advice = _ADVICE.get(failure.status, "See the step history.")
+        advice = ADVICE.get(failure.status, "See the step history.")
         self.record.failure = Failure(failure.status, failure.reason, self.now, advice)
         self.record.seconds["total"] = time.perf_counter() - self._clock
 

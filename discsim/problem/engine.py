@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import abc
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from discsim.problem.problem import Problem
+from discsim.problem.status import StepFailed
 
 if TYPE_CHECKING:
     from discsim.problem.record import ArmRecord
@@ -43,3 +44,19 @@ class Engine(abc.ABC):
 
         Never raises for a failed arm: its record carries status, reason and last good time.
         """
+
+    def choose_steps(self, problem: Problem) -> tuple[float, ...]:
+        """The step list (times in s) that all samples of a study share: here that of a run of this problem.
+
+        Raises ``StepFailed`` where no arm comes to its end.
+        """
+        records = self.run(problem)
+        done = [record for record in records if record.status.good]
+        if not done:
+            failure = next(record.failure for record in records if record.failure is not None)
+            raise StepFailed(failure.status, f"no arm comes to its end at nominal values: {failure}")
+        return tuple(done[0].times[1:])
+
+    def run_many(self, problems: Sequence[Problem], steps: tuple[float, ...]) -> list[list[ArmRecord]]:
+        """Solve samples of one study on one step list; the records of each sample. Here one after the other."""
+        return [self.run(problem, steps=steps) for problem in problems]

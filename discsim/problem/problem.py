@@ -22,6 +22,11 @@ from discsim.scenario.therapy import Dose
 DAY = 86400.0
 YEAR = 365.25 * DAY
 
+# The healthy steady state is sought with very long steps, until no field changes by more than a share of itself.
+HOMEOSTASIS_STEP = 60.0 * YEAR
+HOMEOSTASIS_TOLERANCE = 1e-10
+HOMEOSTASIS_STEPS = 300
+
 
 @dataclasses.dataclass(frozen=True)
 class StepRule:

@@ -26,6 +26,12 @@ class Status(enum.StrEnum):
         return self in (Status.OK, Status.OK_RETRIED)
 
 
+ADVICE = {
+    Status.NONCONVERGED: "Try a smaller solver.first_step, a lower load or a smaller dose; see the step history.",
+    Status.UNPHYSICAL: "The state left the range of the laws: check load, charge and supply against their bounds.",
+}
+
+
 @dataclasses.dataclass(frozen=True)
 class Failure:
     """Why a run stopped: status, reason in words, last good time (s), and what to try."""

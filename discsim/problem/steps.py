@@ -5,7 +5,10 @@ from __future__ import annotations
 import dataclasses
 import math
 
-from discsim.problem.problem import StepRule
+from discsim.problem.problem import Problem, StepRule
+
+# An arm follows the list of the pilot unless its own error is this many times the tolerance; then it cuts the step.
+FOLLOWER_FACTOR = 8.0
 
 
 @dataclasses.dataclass
@@ -48,3 +51,45 @@ class StepController:
     def restart(self) -> None:
         """After an event: short steps again."""
         self.size = self.rule.first
+
+
+def fallback_steps(problem: Problem, reached: tuple[float, ...]) -> tuple[float, ...]:
+    """The pilot's list up to where it failed, then the largest steps, so that the other arms still run to the end."""
+    times = list(reached)
+    now = times[-1] if times else 0.0
+    for stop in (t for t in problem.breakpoints() if t > now):
+        while stop - now > problem.steps.largest:
+            now += problem.steps.largest
+            times.append(now)
+        now = stop
+        times.append(now)
+    return tuple(times)
+
+
+def steps_through(steps: tuple[float, ...], problem: Problem) -> tuple[float, ...]:
+    """A step list that also hits the calendar of ``problem``, whose events may fall on other times than the pilot's.
+
+    Unchanged where it hits them already. After an event that was put in, the steps start short and grow as a pilot's may.
+    """
+    listed = (0.0, *steps)
+    missing = [t for t in problem.breakpoints() if not any(abs(t - s) <= 1e-9 * t + 0.1 for s in listed)]
+    if not missing:
+        return steps
+    events, rule = set(problem.event_times()), problem.steps
+    times = sorted({*steps, *missing})
+    for event in (t for t in missing if t in events):
+        now, size = event, rule.first
+        later = [t for t in times if t > event]
+        while later and now + size < later[-1]:
+            following = next(t for t in later if t > now)
+            if size >= following - now:
+                if following - now >= 0.5 * size:
+                    now = following
+                else:
+                    break
+            else:
+                now += size
+                times.append(now)
+            size *= rule.growth
+        times.sort()
+    return tuple(times)

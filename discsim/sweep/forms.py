@@ -21,6 +21,7 @@ from discsim.sweep.inputs import Layout, at_cells, by_region
 from discsim.sweep.kinematics import KINEMATICS
 from discsim.sweep.mechanics import MechanicsForms
 from discsim.sweep.shape import Tables
+from discsim.sweep.staged import stage
 from discsim.sweep.transport import Deformed, Diffusion
 
 LEDGER = ("born", "died", "gained", "left")
@@ -46,14 +47,14 @@ class LaneForms:
         return effective_load(v["loading.rest"], v["loading.active"], v["loading.rest_share"])
 
     def mechanics_residual(
-        self, t: Tables, points: Any, row: Any, gag: Any, prestress: Any, q: Any, load: Any, ramp: Any
+        self, t: Tables, rest: Any, row: Any, gag: Any, prestress: Any, q: Any, load: Any, ramp: Any
     ) -> tuple[Any, Any]:
-        """Out-of-balance forces (N), and the least distance of J from its bound."""
-        return self.mechanics.residual(t, points, self.layout.unpack(row), gag, prestress, q, load, ramp)
+        """Out-of-balance forces (N), and the least distance of J from its bound; ``rest`` as from ``mechanics.rest``."""
+        return self.mechanics.residual(t, rest, self.layout.unpack(row), gag, prestress, q, load, ramp)
 
-    def mechanics_tangent(self, t: Tables, points: Any, row: Any, gag: Any, prestress: Any, q: Any, ramp: Any) -> Any:
+    def mechanics_tangent(self, t: Tables, rest: Any, row: Any, gag: Any, prestress: Any, q: Any, ramp: Any) -> Any:
         """Element tangents (cells, own, own)."""
-        return self.mechanics.tangent(t, points, self.layout.unpack(row), gag, prestress, q, ramp)
+        return self.mechanics.tangent(t, rest, self.layout.unpack(row), gag, prestress, q, ramp)
 
     def solute_residual(
         self, t: Tables, row: Any, deformed: Any, pointwise: Any, signals: Any, c: Any, dt: Any
@@ -165,10 +166,16 @@ class LaneForms:
     def _solute_rates(self, t: Tables, values: Any, deformed: Any, named: Any, dt: Any) -> Any:
         parameters, J = at_cells(values, t["regions"]), deformed["corner_jacobian"]
 
-        def rates(nodal: dict[str, Any]) -> dict[str, Any]:
-            cells, _ = self.model.advance_cells(parameters, named, nodal, J, t["masks"], dt)
+        def cells(nodal: dict[str, Any]) -> dict[str, Any]:
+            return self.model.advance_cells(parameters, named, nodal, J, t["masks"], dt)[0]
+
+        def gain(cells: dict[str, Any], nodal: dict[str, Any]) -> dict[str, Any]:
             changes = self.model.changes(parameters, {**named, **cells}, nodal, J, t["masks"])
-            return {k: v * J * deformed["corner_volume"] for k, v in self.model.solute_rates(changes).items()}
+            found = self.model.solute_rates(changes)
+            return {k: jnp.broadcast_to(v, J.shape) * J * deformed["corner_volume"] for k, v in found.items()}
+
+        def rates(nodal: dict[str, Any]) -> dict[str, Any]:
+            return stage(t["always"], gain, stage(t["always"], cells, nodal), nodal)
 
         return rates
 

@@ -18,6 +18,7 @@ from discsim.sweep import shape, tensors
 from discsim.sweep.inputs import at_cells
 from discsim.sweep.kinematics import Kinematics
 from discsim.sweep.shape import Tables
+from discsim.sweep.staged import stage
 from discsim.sweep.tensors import Tensor
 
 
@@ -31,54 +32,78 @@ class MechanicsForms:
     def __init__(self, model: PointModel, kinematics: Kinematics, count: int) -> None:
         self.model, self.kinematics, self.count = model, kinematics, count
 
+    def rest(self, t: Tables, points: Any) -> dict[str, Any]:
+        """What the reference shape decides: computed once, handed to every residual and tangent."""
+        inverse, measure = shape.cell_geometry(t, points)
+        rule = t["strain"]
+        x = shape.positions(t, points, rule["values"])
+        return {
+            "inverse": inverse,
+            "positions": x,
+            "weight": self.kinematics.weight(x) * rule["weights"][None, :] * measure,
+            "annulus_position": self.annulus_position(t, points, x),
+            "plate_area": shape.plate_area(t, self.kinematics, points),
+        }
+
     def residual(
-        self, t: Tables, points: Any, values: Any, gag: Any, prestress: Any, q: Any, load: Any, ramp: Any
+        self, t: Tables, rest: Any, values: Any, gag: Any, prestress: Any, q: Any, load: Any, ramp: Any
     ) -> tuple[Any, Any]:
         """Out-of-balance forces on the free unknowns (N), and the least distance of J from its bound at the strain points."""
         u = shape.cell_displacement(t, q)
-        forces, margin = self._element(t, points, values, gag, prestress, u, ramp)
+        forces, margin = self._element(t, rest, values, gag, prestress, u, ramp)
         assembled = jnp.zeros(self.count + 1).at[t["unknown"]].add(forces)[: self.count]
-        area = shape.plate_area(t, self.kinematics, points)
-        return assembled.at[self.count - 1].add(load * area), margin
+        return assembled.at[self.count - 1].add(load * rest["plate_area"]), margin
 
-    def tangent(self, t: Tables, points: Any, values: Any, gag: Any, prestress: Any, q: Any, ramp: Any) -> Any:
+    def tangent(self, t: Tables, rest: Any, values: Any, gag: Any, prestress: Any, q: Any, ramp: Any) -> Any:
         """Derivative of the element forces by the element displacements, (cells, own, own) with own = nodes per cell x dim."""
         u = shape.cell_displacement(t, q)
         own = u.shape[1] * u.shape[2]
         directions = jnp.eye(own).reshape(own, 1, u.shape[1], u.shape[2])
 
         def forces(u: Any) -> Any:
-            return self._element(t, points, values, gag, prestress, u, ramp)[0]
+            return self._element(t, rest, values, gag, prestress, u, ramp)[0]
 
         _, push = jax.linearize(forces, u)
         columns = jax.vmap(lambda d: push(jnp.broadcast_to(d, u.shape)))(directions)
         return jnp.moveaxis(columns.reshape(own, u.shape[0], own), 0, 2)
 
     def _element(
-        self, t: Tables, points: Any, values: Any, gag: Any, prestress: Any, u: Any, ramp: Any
+        self, t: Tables, rest: Any, values: Any, gag: Any, prestress: Any, u: Any, ramp: Any
     ) -> tuple[Any, Any]:
-        inverse, measure = shape.cell_geometry(t, points)
-        rule = t["strain"]
-        x = shape.positions(t, points, rule["values"])
-        weight = self.kinematics.weight(x) * rule["weights"][None, :] * measure
+        rule, x, weight, place = t["strain"], rest["positions"], rest["weight"], rest["annulus_position"]
         material = bound_material(self.model.material, at_cells(values, t["regions"]))
         resting = self.kinematics.unpack(prestress)
         charged = gag @ rule["values"].T
-        place = self.annulus_position(t, points, x)
-        angle = material.fibre_angle(place)
-        fibres = self.kinematics.fibres(angle, x)
+        families = self.kinematics.fibres(material.fibre_angle(place), x)
         in_annulus = t["masks"]["in_inner_AF"] + t["masks"]["in_outer_AF"]
 
-        def energy_and_volume(u: Any) -> tuple[Any, Any]:
-            F = shape.deformation_gradient(self.kinematics, rule, u, inverse, x)
-            elastic = tensors.product(F, resting)
-            stretch = [tensors.dot(v, v) for v in (tensors.apply(elastic, fibre) for fibre in fibres)]
-            energy = material.energy(tensors.squared(elastic), tensors.determinant(elastic), *stretch, place, in_annulus)
-            return jnp.sum(energy / tensors.determinant(resting) * weight), tensors.determinant(F)
+        pattern = self.kinematics.pattern
 
-        (_, J), pull = jax.vjp(energy_and_volume, u)
-        pressure = ramp * material.osmotic_pressure(J, charged)
-        (forces,) = pull((jnp.ones(()), -pressure * weight))
+        def deformation(u: Any) -> tuple[Any, ...]:
+            F = shape.deformation_gradient(self.kinematics, rule, u, rest["inverse"], x)
+            return tuple(F[i][j] for i, j in pattern)
+
+        def invariants(*F: Any) -> tuple[Any, ...]:
+            elastic = tensors.product(self.kinematics.unpack(F), resting)
+            stretch = [tensors.dot(v, v) for v in (tensors.apply(elastic, fibre) for fibre in families)]
+            return tensors.determinant(self.kinematics.unpack(F)), tensors.squared(elastic), tensors.determinant(elastic), *stretch
+
+        def energy(first: Any, volume: Any, *stretch: Any) -> Any:
+            both = (stretch[0], stretch[-1])  # one direction stands for both families where they stretch alike
+            return jnp.sum(material.energy(first, volume, *both, place, in_annulus) * stored)
+
+        def slopes(J: Any, *elastic: Any) -> Any:
+            pressure = ramp * material.osmotic_pressure(J, charged)
+            return -pressure * weight, *jax.grad(energy, argnums=tuple(range(len(elastic))))(*elastic)
+
+        def stress(*F: Any) -> Any:
+            found, pull = jax.vjp(invariants, *F)
+            return *pull(stage(t["always"], slopes, *found)), found[0]
+
+        stored = weight / tensors.determinant(resting)
+        F, pull = jax.vjp(deformation, u)
+        *weighted, J = stage(t["always"], stress, *F)
+        (forces,) = pull(tuple(weighted))
         return forces, jnp.min(J - material.lowest_jacobian())
 
     def annulus_position(self, t: Tables, points: Any, x: tuple[Any, ...]) -> Any:
@@ -122,3 +147,4 @@ class MechanicsForms:
     def height(self, points: Any, q: Any) -> Any:
         """Whole soft height, mm."""
         return 2.0 * (jnp.max(points[:, self.kinematics.axial]) + q[-1])
+

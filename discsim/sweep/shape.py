@@ -28,6 +28,7 @@ def tables_of(d: Discretisation, plate: str) -> tuple[Tables, int]:
     numbers, count = free_unknowns(d.nodes_on, d.node_count, d.dimension, plate)
     numbers = np.where(numbers < 0, count, numbers).reshape(d.node_count, d.dimension)
     tables: Tables = {
+        "always": np.array(True),
         "cells": d.cells.astype(np.int32),
         "regions": d.regions.astype(np.int32),
         "unknown": numbers[d.displacement_nodes].astype(np.int32),

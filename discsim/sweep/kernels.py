@@ -1,0 +1,112 @@
+"""The compiled functions of a study: the equations of one lane, mapped over lanes, each traced once."""
+
+from __future__ import annotations
+
+import collections
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+
+from discsim.problem.discretisation import Discretisation
+from discsim.problem.point import PointModel
+from discsim.problem.problem import Problem
+from discsim.sweep.forms import LaneForms
+from discsim.sweep.inputs import Layout
+from discsim.sweep.linsolve import Pattern
+from discsim.sweep.shape import Tables, corner_volumes, tables_of
+
+# How often each function was traced in this process; a study traces each once (there is a test).
+traces: collections.Counter[str] = collections.Counter()
+
+
+def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, counting how often it is traced."""
+
+    def counting(*arguments: Any) -> Any:
+        traces[name] += 1
+        return function(*arguments)
+
+    return counting
+
+
+def layout_of(problem: Problem) -> Layout:
+    """Columns for every number of every arm, those that change in time included."""
+    tables = [arm.values for arm in problem.arms]
+    return Layout([*tables, *(changes for arm in problem.arms for _, changes in arm.changes)])
+
+
+class Kernels:
+    """Equations of one structure on one discretisation; new numbers, times and coordinates trace nothing.
+
+    Arguments in order: tables, (rest or vertex coordinates), then per lane the parameter row and the state.
+    """
+
+    def __init__(self, problem: Problem, d: Discretisation, layout: Layout) -> None:
+        arm = problem.arms[0]
+        host, self.free = tables_of(d, arm.chosen["loading.plate"])
+        self.host_tables: Tables = host
+        self.tables: Tables = jax.tree.map(jax.numpy.asarray, host)
+        self.discretisation, self.layout = d, layout
+        self.model = PointModel(problem.composition, problem.material)
+        rules = problem.composition.boundaries(arm.values)
+        self.forms = forms = LaneForms(self.model, d, layout, rules, self.free)
+        self.readouts = problem.readouts
+
+        def over_lanes(name: str, function: Callable[..., Any], axes: tuple[Any, ...]) -> Any:
+            return jax.jit(jax.vmap(counted(name, function), in_axes=axes))
+
+        lane = (0,) * 8
+        self.rest = jax.jit(counted("rest", forms.mechanics.rest))
+        self.corner_volume = jax.jit(lambda t, x: corner_volumes(t, forms.mechanics.kinematics, x))
+        self.start = over_lanes("start", forms.start, (None, None, 0))
+        self.load = over_lanes("load", forms.load, (0,))
+        self.mechanics_residual = over_lanes("mechanics", forms.mechanics_residual, (None, None, 0, 0, 0, 0, 0, None))
+        self.mechanics_tangent = over_lanes("mechanics_tangent", forms.mechanics_tangent, (None, None, 0, 0, 0, 0, None))
+        self.renewed_prestress = over_lanes("prestress", forms.mechanics.renewed_prestress, (None, None, 0, 0))
+        self.corner_margin = over_lanes(
+            "corner_margin", lambda t, x, row, q: forms.mechanics.corner_margin(t, x, layout.unpack(row), q), (None, None, 0, 0)
+        )
+        self.deformed = over_lanes("deformed", forms.deformed, (None, None, 0))
+        self.solute_residual = over_lanes("solutes", forms.solute_residual, (None, *lane[:6]))
+        self.solute_tangent = over_lanes("solutes_tangent", forms.solute_tangent, (None, *lane[:6]))
+        self.solute_levels = over_lanes("levels", lambda row, c: forms.solutes.with_levels(layout.unpack(row), c), (0, 0))
+        self.advance = over_lanes("advance", forms.advance, (None, *lane[:6]))
+        self.signal_residual = over_lanes("signals", forms.signal_residual, (None, *lane[:7]))
+        self.signal_tangent = over_lanes("signals_tangent", forms.signal_tangent, (None, *lane[:6]))
+        self.volumes = over_lanes("volumes", forms.vertex_volumes, (None, 0, 0))
+        self.read = over_lanes(
+            "readouts", lambda t, x, row, shape, state: forms.readouts(self.readouts, t, x, row, shape, state), (None, None, 0, 0, 0)
+        )
+        self.values = over_lanes(
+            "values", lambda t, x, row, shape, state: forms.snapshot(t, x, row, shape, *state)[1], (None, None, 0, 0, 0)
+        )
+
+    def mechanics_pattern(self) -> Pattern:
+        """Pattern of the tangent of the mechanics."""
+        own = self.host_tables["unknown"].reshape(len(self.discretisation.cells), -1)
+        return Pattern(*_pairs(own), self.free)
+
+    def nodal_pattern(self, count: int, fixed: np.ndarray, coupled: np.ndarray) -> Pattern:
+        """Pattern of ``count`` fields at vertices: element matrices first, facet matrices (diagonal in the fields) after them.
+
+        ``coupled`` (count, count): whether a field's balance reads another field at all.
+        """
+        d = self.discretisation
+        cells = (d.cells[:, :, None] * count + np.arange(count)).reshape(len(d.cells), -1)
+        rows, columns = _pairs(cells)
+        together = coupled[rows % count, columns % count]
+        rows = np.where(together, rows, -1)
+        on_facets = d.cells[d.facet_cells]
+        facet_rows, facet_columns = _pairs(on_facets)
+        fields = np.arange(count)
+        rows = np.concatenate([rows.reshape(-1), (facet_rows[..., None] * count + fields).reshape(-1)])
+        columns = np.concatenate([columns.reshape(-1), (facet_columns[..., None] * count + fields).reshape(-1)])
+        return Pattern(rows, columns, d.vertex_count * count, fixed.reshape(-1))
+
+
+def _pairs(own: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Row and column number of every entry of every element matrix; ``own`` (elements, unknowns of one)."""
+    shape = (*own.shape, own.shape[1])
+    return np.broadcast_to(own[:, :, None], shape), np.broadcast_to(own[:, None, :], shape)

@@ -1,0 +1,121 @@
+"""Chord Newton for many lanes at once: every lane keeps its own factor, its own line search and its own outcome.
+
+A factor is kept, over iterations, steps and solves, until an iteration reduces the residual by less than ``slow``; then it is made
+anew from the present state of that lane alone. A step is taken only where the state stays admissible and the residual falls. What
+one lane does changes no number of another.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from discsim.sweep.linsolve import LinearSolver
+
+Residual = Callable[[Any], tuple[Any, Any]]  # x (lanes, n) -> residual (lanes, n), admissible margin (lanes,)
+Tangent = Callable[[Any], Any]  # x (lanes, n) -> element entries (lanes, entries)
+
+HALVINGS = 12
+DECREASE = 1e-4
+
+
+@dataclasses.dataclass
+class Outcome:
+    """Per lane: converged, and the norm of the residual at the end."""
+
+    converged: np.ndarray
+    norm: np.ndarray
+
+
+class ChordNewton:
+    """Solves F(x) = 0 for every active lane."""
+
+    def __init__(
+        self, solver: LinearSolver, lanes: int, *, absolute: float, relative: float, slow: float = 0.3, most: int = 40
+    ) -> None:
+        self.solver, self.lanes = solver, lanes
+        self.absolute, self.relative, self.slow, self.most = absolute, relative, slow, most
+        self.fresh_needed = np.ones(lanes, dtype=bool)
+        self.iterations = np.zeros(lanes, dtype=np.int64)
+        self.factorisations = np.zeros(lanes, dtype=np.int64)
+        self._made = np.zeros(lanes, dtype=bool)
+
+    def forget(self, which: np.ndarray | None = None) -> None:
+        """Drop the factors of some lanes (all where none is named)."""
+        self.fresh_needed[slice(None) if which is None else which] = True
+
+    def solve(self, x: Any, active: np.ndarray, residual: Residual, tangent: Tangent) -> tuple[Any, Outcome]:
+        """Solutions from the start values ``x`` (lanes, n); lanes that do not converge, and idle ones, keep their start."""
+        had_factor = ~self.fresh_needed
+        found, outcome = self._attempt(x, active, residual, tangent)
+        again = active & ~outcome.converged & had_factor
+        if again.any():  # an old factor may be to blame: once more with a fresh one
+            self.fresh_needed |= again
+            retried, second = self._attempt(x, again, residual, tangent)
+            found = self._pick(again, retried, found)
+            outcome = Outcome(
+                np.where(again, second.converged, outcome.converged), np.where(again, second.norm, outcome.norm)
+            )
+        self.fresh_needed |= active & ~outcome.converged
+        return self._pick(active & outcome.converged, found, x), outcome
+
+    def _attempt(
+        self, x: Any, active: np.ndarray, residual: Residual, tangent: Tangent
+    ) -> tuple[Any, Outcome]:
+        r, norm, admissible = self._evaluate(residual, x)
+        failed = active & ~(np.isfinite(norm) & admissible)
+        goal = np.maximum(self.absolute, self.relative * norm)
+        last = np.full(self.lanes, np.inf)
+        for _ in range(self.most):
+            todo = active & ~failed & ~(norm <= goal)
+            if not todo.any():
+                break
+            self._refresh(todo & (self.fresh_needed | (norm > self.slow * last)), x, tangent)
+            dx = self.solver.solve(r, todo)
+            last = norm
+            x, r, norm, stuck = self._search(x, r, norm, dx, todo, residual)
+            self.iterations += todo
+            failed |= stuck & self._made
+            self.fresh_needed |= stuck & ~self._made  # no way down with an old factor: a fresh one before giving up
+        converged = active & ~failed & (norm <= goal)
+        return x, Outcome(converged, np.where(active, norm, 0.0))
+
+    def _refresh(self, which: np.ndarray, x: Any, tangent: Tangent) -> None:
+        self._made = which
+        if which.any():
+            self.solver.factor(tangent(x), which)
+            self.factorisations += which
+            self.fresh_needed = self.fresh_needed & ~which
+
+    def _search(
+        self, x: Any, r: Any, norm: np.ndarray, dx: Any, todo: np.ndarray, residual: Residual
+    ) -> tuple[Any, Any, np.ndarray, np.ndarray]:
+        """Backtracking along ``dx``; lanes that found no decrease stay where they are and are returned as stuck."""
+        xp = self.solver.xp
+        size, pending, stuck = np.ones(self.lanes), todo.copy(), todo.copy()
+        start = norm
+        for _ in range(HALVINGS):
+            # a lane without a factor has dx = NaN: its trial has no finite norm and it is stuck, its neighbours are not touched
+            trial = x - xp.where(xp.asarray(pending)[:, None], xp.asarray(size)[:, None] * dx, 0.0)
+            r_trial, n_trial, admissible = self._evaluate(residual, trial)
+            good = pending & np.isfinite(n_trial) & admissible & (n_trial <= (1.0 - DECREASE * size) * start)
+            x, r, norm = self._pick(good, trial, x), self._pick(good, r_trial, r), np.where(good, n_trial, norm)
+            stuck &= ~good
+            pending &= ~good & self._made  # an old factor that does not lead down is not worth a search
+            if not pending.any():
+                break
+            size = np.where(pending, 0.5 * size, size)
+        return x, r, norm, stuck
+
+    def _pick(self, mask: np.ndarray, new: Any, old: Any) -> Any:
+        if mask.all():
+            return new
+        return self.solver.xp.where(self.solver.xp.asarray(mask)[:, None], new, old)
+
+    @staticmethod
+    def _evaluate(residual: Residual, x: Any) -> tuple[Any, np.ndarray, np.ndarray]:
+        r, margin = residual(x)
+        return r, np.asarray(np.linalg.norm(np.asarray(r), axis=1)), np.asarray(margin) > 0.0
