@@ -96,6 +96,8 @@ class DiscModel:
         self.composition, self.material = problem.composition, problem.material
         self.chosen = dict(arm.chosen)
         self.set_parameters(arm.values)
+        self.mechanics.solver.absolute = problem.tolerances.force
+        self.nutrients.transport.solver.absolute = problem.tolerances.rate
         for solver in self.solvers():
             solver.forget()
 

@@ -66,6 +66,7 @@ class LaggedNewton:
 
     def _attempt(self, x: np.ndarray) -> tuple[np.ndarray, Report]:
         snes: Any = self._snes or self._build(x)
+        snes.setTolerances(rtol=self._relative, atol=self.absolute, stol=0.0, max_it=self._most)
         before = self.factorisations
         self._last_norm = np.inf
         vec: Any = PETSc.Vec()
@@ -93,7 +94,6 @@ class LaggedNewton:
         snes.setFunction(self._on_residual, PETSc.Vec().createSeq(self._size, comm=PETSc.COMM_SELF))
         snes.setJacobian(self._on_jacobian, self._matrix, self._matrix)
         snes.getLineSearch().setType("bt")
-        snes.setTolerances(rtol=self._relative, atol=self.absolute, stol=0.0, max_it=self._most)
         ksp = snes.getKSP()
         ksp.setType("preonly")
         ksp.getPC().setType("lu")

@@ -86,9 +86,22 @@ class PointModel:
         """
         new = {name: pointwise[name] for name in self.others}
         for _ in range(CHAIN):
-            changes = self.changes(parameters, {**pointwise, **new}, nodal, jacobian, masks)
-            new = self._advance(self.others, changes, pointwise, jacobian, dt, new)[0]
+            new = self.pass_over_others(parameters, pointwise, new, nodal, jacobian, masks, dt)
         return new
+
+    def pass_over_others(
+        self,
+        parameters: Mapping[str, Any],
+        pointwise: Mapping[str, Any],
+        new: Mapping[str, Any],
+        nodal: Mapping[str, Any],
+        jacobian: Any,
+        masks: Mapping[str, Any],
+        dt: Any,
+    ) -> dict[str, Any]:
+        """One of the ``CHAIN`` passes of ``advance_others``, from the values ``new`` of the pass before."""
+        changes = self.changes(parameters, {**pointwise, **new}, nodal, jacobian, masks)
+        return self._advance(self.others, changes, pointwise, jacobian, dt, new)[0]
 
     def solute_rates(self, changes: Changes) -> dict[str, Any]:
         """Net rate of every solute per current mixture volume (mM/s, kPa/s)."""

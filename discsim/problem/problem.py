@@ -44,6 +44,19 @@ class StepRule:
 
 
 @dataclasses.dataclass(frozen=True)
+class Tolerances:
+    """Where Newton's method stops, the same in both engines: out-of-balance ``force`` (N), solute balance ``rate`` (nmol/s)."""
+
+    force: float = 1e-7
+    rate: float = 1e-10
+
+
+# For thousands of samples: changes no readout by more than 3e-7 of itself in ten years (benchmarks/sweep.py), and takes two thirds
+# of the iterations.
+SWEEP_TOLERANCES = Tolerances(1e-5, 1e-8)
+
+
+@dataclasses.dataclass(frozen=True)
 class Arm:
     """One scenario as numbers: parameter values by path (scalar, or by region), doses, parameter changes in time."""
 
@@ -68,6 +81,7 @@ class Problem:
     output_times: tuple[float, ...]
     field_times: tuple[float, ...]
     steps: StepRule = StepRule()
+    tolerances: Tolerances = Tolerances()
 
     @property
     def duration(self) -> float:

@@ -32,7 +32,7 @@ class Lane:
     now: float = 0.0
     taken: int = 0  # shared steps done
     pending: list[tuple[float, int]] = dataclasses.field(default_factory=list)  # ends still to reach, and cuts still allowed
-    history: tuple[float, float] | None = None  # length of the last step, where it began to count
+    lengths: tuple[float, ...] = ()  # of the last steps since an event, the latest first
     retried: bool = False
     cuts: int = 0
     ledger: dict[str, float] = dataclasses.field(default_factory=dict)
@@ -50,6 +50,7 @@ class BatchRun:
         rows = [model.kernels.layout.pack(arm.values) for _, arm in lanes]
         self.rows = np.stack(rows + rows[:1] * (model.lanes - len(rows)))
         self.older: LaneState | None = None
+        self.oldest: LaneState | None = None
         self.trajectory: list[tuple[str, Any]] | None = None
         self._clock = time.perf_counter()
         self._counts = [(s.iterations.copy(), s.factorisations.copy()) for s in model.solvers()]
@@ -59,6 +60,7 @@ class BatchRun:
     def begin(self) -> None:
         """Start states and events at time zero; lanes that fail say why in their record."""
         model = self.model
+        model.mechanics.absolute, model.nutrients.absolute = self.problem.tolerances.force, self.problem.tolerances.rate
         model.begin(self.rows)
         active = self._mask(lambda lane: True)
         at_rest = self._mask(lambda lane: lane.arm.start == "homeostasis")
@@ -67,7 +69,7 @@ class BatchRun:
         if at_rest.any():
             good = good & (start_from_homeostasis(model, good & at_rest) | ~at_rest)
         self._fail(active & ~good)
-        self.older, self._lengths = model.state, np.zeros(model.lanes)
+        self.older = self.oldest = model.state
         volume = model.corner_volume
         for number, lane in self._running():
             for index, name in enumerate(model.kernels.model.cells):
@@ -105,7 +107,7 @@ class BatchRun:
             if which[number]:
                 happened[number] = self._happens(number, lane, rows)
                 if happened[number] or any(same(t, lane.now) for t in lane.problem.event_times()):
-                    lane.history = None  # the line through the last two states means nothing across an event
+                    lane.lengths = ()  # the line through the last two states means nothing across an event
         if not happened.any():
             return
         self.rows = rows
@@ -202,17 +204,18 @@ class BatchRun:
         if not accepted.any():
             return
         self._note("step", (before, dt.copy(), self.model.state))
+        self.oldest = (self.older or before).where(accepted, self.oldest or before)
         self.older = before.where(accepted, self.older or before)
         arrived = np.zeros_like(accepted)
         for number, lane in self._running():
             if not accepted[number]:
                 continue
             end, _ = lane.pending.pop()
-            start, lane.now = lane.now, end
+            lane.now = end
             for index, name in enumerate(self.model.kernels.model.cells):
                 for column, key in enumerate(LEDGER):
                     lane.ledger[f"{name}:{key}"] += float(ledger[number, index, column]) * self.share
-            lane.history = (dt[number], start)
+            lane.lengths = (float(dt[number]), *lane.lengths[:1])
             lane.record.history.append(self._history(number, lane, dt[number], error[number]))
             if not lane.pending:
                 lane.taken += 1
@@ -238,19 +241,23 @@ class BatchRun:
         }
 
     def _guess(self, dt: np.ndarray) -> LaneState | None:
-        """The line through the last two states, where a lane has two: where the iterations start."""
-        ratio = np.zeros(self.model.lanes)
-        for number, lane in self._running():
-            if lane.history is not None:
-                ratio[number] = min(dt[number] / lane.history[0], 2.0)
-        if not ratio.any() or self.older is None:
+        """The polynomial through the last states of a lane (two or three, none across an event): where the iterations start."""
+        now, older, oldest = self.model.state, self.older, self.oldest
+        if older is None or oldest is None:
             return None
-        now, older = self.model.state, self.older
-        return dataclasses.replace(
-            now,
-            solutes=now.solutes + ratio[:, None, None] * (now.solutes - older.solutes),
-            q=now.q + ratio[:, None] * (now.q - older.q),
-        )
+        weights = np.zeros((3, self.model.lanes))
+        weights[0] = 1.0
+        for number, lane in self._running():
+            weights[:, number] = extrapolation(dt[number], lane.lengths)
+        if not weights[1:].any():
+            return None
+
+        def line(field: str) -> Any:
+            arrays = [getattr(state, field) for state in (now, older, oldest)]
+            shape = (-1, *([1] * (arrays[0].ndim - 1)))
+            return sum(w.reshape(shape) * a for w, a in zip(weights, arrays, strict=True))
+
+        return dataclasses.replace(now, solutes=line("solutes"), q=line("q"))
 
     def _arrays(self, state: LaneState) -> list[np.ndarray]:
         lanes = self.model.lanes
@@ -282,8 +289,8 @@ class BatchRun:
             assert lane.scale is not None
             for index, values in enumerate(new):
                 guess = old[index][number]
-                if lane.history is not None:
-                    guess = guess + (dt[number] / lane.history[0]) * (guess - older[index][number])
+                if lane.lengths:
+                    guess = guess + (dt[number] / lane.lengths[0]) * (guess - older[index][number])
                 worst[number] = max(worst[number], 0.5 * float(np.linalg.norm(values[number] - guess)) / lane.scale[index])
         return worst
 
@@ -387,3 +394,20 @@ class BatchRun:
 def same(a: float, b: float) -> bool:
     """Whether two times (s) are one."""
     return abs(a - b) <= 1e-9 * max(abs(a), abs(b)) + 1e-6 * DAY
+
+
+def extrapolation(dt: float, lengths: tuple[float, ...]) -> tuple[float, float, float]:
+    """Weights of the last three states for a guess ``dt`` ahead; ``lengths`` of the steps between them, the latest first.
+
+    Through two states a line, through three a parabola; far ahead a line, and never further than twice the last step.
+    """
+    if not lengths:
+        return 1.0, 0.0, 0.0
+    ahead = min(dt, 2.0 * lengths[0])
+    if len(lengths) == 1 or lengths[1] < 0.25 * ahead:
+        return 1.0 + ahead / lengths[0], -ahead / lengths[0], 0.0
+    t = (0.0, -lengths[0], -lengths[0] - lengths[1])
+    first, second, third = (
+        np.prod([(ahead - t[j]) / (t[i] - t[j]) for j in range(3) if j != i]) for i in range(3)
+    )
+    return float(first), float(second), float(third)

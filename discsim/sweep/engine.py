@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import jax
 
 from discsim.problem.discretisation import Discretisation, DiscretisationError
 from discsim.problem.engine import Engine, Progress, ProgressHook
-from discsim.problem.problem import Arm, Problem
+from discsim.problem.problem import SWEEP_TOLERANCES, Arm, Problem
 from discsim.problem.record import ArmRecord
 from discsim.problem.steps import fallback_steps, steps_through
 from discsim.problem.tables import cache_folder, stored_discretisation
@@ -42,6 +43,7 @@ class SweepEngine(Engine):
             raise ValueError(f"linear solver {solver!r} is not known; there are {', '.join(SOLVERS)}")
         prepare(device)
         self.lanes = lanes or (64 if device == "gpu" else 1)
+        self.tolerances = SWEEP_TOLERANCES
         self._solver = SOLVERS[solver]
         self._models: dict[Any, tuple[LaneModel, Discretisation]] = {}
 
@@ -56,6 +58,7 @@ class SweepEngine(Engine):
 
         Never raises for a failed sample: its records carry status and reason.
         """
+        problems = [dataclasses.replace(problem, tolerances=self.tolerances) for problem in problems]
         found: list[list[ArmRecord]] = [[] for _ in problems]
         done = 0
         for chunk in self._chunks(problems):

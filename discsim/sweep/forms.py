@@ -9,10 +9,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 
 from discsim.problem.discretisation import Discretisation
-from discsim.problem.point import PointModel, bound_material
+from discsim.problem.point import CHAIN, PointModel, bound_material
 from discsim.scenario.loading import effective_load
 from discsim.scenario.readouts import Readout
 from discsim.scenario.snapshot import Snapshot
@@ -79,12 +80,24 @@ class LaneForms:
         values, named, others = self._lane(t, row, pointwise, signals)
         parameters, J = at_cells(values, t["regions"]), deformed["corner_jacobian"]
         nodal = {name: c[t["cells"]][:, :, i] for i, name in enumerate(self.model.solutes)} | others
-        cells, ledger = self.model.advance_cells(parameters, named, nodal, J, t["masks"], dt)
-        after = self.model.advance_others(parameters, {**named, **cells}, nodal, J, t["masks"], dt)
         like = pointwise[0]
-        new = jnp.stack([jnp.broadcast_to({**cells, **after}[name], like.shape) for name in self.pointwise_names])
+
+        def whole(found: Any) -> Any:
+            return jax.tree.map(lambda value: jnp.broadcast_to(value, like.shape), found)
+
+        def cells_after(nodal: Any) -> Any:
+            return whole(self.model.advance_cells(parameters, named, nodal, J, t["masks"], dt))
+
+        def others_after(cells: Any, new: Any, nodal: Any) -> Any:
+            return whole(self.model.pass_over_others(parameters, {**named, **cells}, new, nodal, J, t["masks"], dt))
+
+        cells, ledger = stage(t["always"], cells_after, nodal)
+        after = {name: named[name] for name in self.model.others}
+        for _ in range(CHAIN):
+            after = stage(t["always"], others_after, cells, after, nodal)
+        new = jnp.stack([{**cells, **after}[name] for name in self.pointwise_names])
         volume = deformed["corner_volume"]
-        totals = [[jnp.sum(jnp.broadcast_to(ledger[n][k], like.shape) * volume) for k in LEDGER] for n in self.model.cells]
+        totals = [[jnp.sum(ledger[n][k] * volume) for k in LEDGER] for n in self.model.cells]
         return new, jnp.array(totals)
 
     def signal_residual(

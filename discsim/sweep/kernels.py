@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from discsim.problem.discretisation import Discretisation
@@ -29,6 +30,19 @@ def counted(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         return function(*arguments)
 
     return counting
+
+
+def flat(function: Callable[..., Any], place: int, fields: int) -> Callable[..., Any]:
+    """The function with its unknown, argument number ``place``, as a vector, and with one vector as its result."""
+
+    def flattened(*arguments: Any) -> Any:
+        given = list(arguments)
+        given[place] = given[place].reshape(-1, fields)
+        found = function(*given)
+        parts = found if isinstance(found, tuple) else (found,)
+        return jnp.concatenate([part.reshape(-1) for part in parts])
+
+    return flattened
 
 
 def layout_of(problem: Problem) -> Layout:
@@ -63,18 +77,19 @@ class Kernels:
         self.start = over_lanes("start", forms.start, (None, None, 0))
         self.load = over_lanes("load", forms.load, (0,))
         self.mechanics_residual = over_lanes("mechanics", forms.mechanics_residual, (None, None, 0, 0, 0, 0, 0, None))
-        self.mechanics_tangent = over_lanes("mechanics_tangent", forms.mechanics_tangent, (None, None, 0, 0, 0, 0, None))
+        self.mechanics_tangent = over_lanes("mechanics_tangent", lambda *a: forms.mechanics_tangent(*a).reshape(-1), (None, None, 0, 0, 0, 0, None))
         self.renewed_prestress = over_lanes("prestress", forms.mechanics.renewed_prestress, (None, None, 0, 0))
         self.corner_margin = over_lanes(
             "corner_margin", lambda t, x, row, q: forms.mechanics.corner_margin(t, x, layout.unpack(row), q), (None, None, 0, 0)
         )
         self.deformed = over_lanes("deformed", forms.deformed, (None, None, 0))
-        self.solute_residual = over_lanes("solutes", forms.solute_residual, (None, *lane[:6]))
-        self.solute_tangent = over_lanes("solutes_tangent", forms.solute_tangent, (None, *lane[:6]))
+        # unknowns and balances are flat, vertex after vertex, as the linear solvers want them
+        self.solute_residual = over_lanes("solutes", flat(forms.solute_residual, 5, len(self.model.solutes)), (None, *lane[:6]))
+        self.solute_tangent = over_lanes("solutes_tangent", flat(forms.solute_tangent, 5, len(self.model.solutes)), (None, *lane[:6]))
         self.solute_levels = over_lanes("levels", lambda row, c: forms.solutes.with_levels(layout.unpack(row), c), (0, 0))
         self.advance = over_lanes("advance", forms.advance, (None, *lane[:6]))
-        self.signal_residual = over_lanes("signals", forms.signal_residual, (None, *lane[:7]))
-        self.signal_tangent = over_lanes("signals_tangent", forms.signal_tangent, (None, *lane[:6]))
+        self.signal_residual = over_lanes("signals", flat(forms.signal_residual, 5, len(self.model.signals)), (None, *lane[:7]))
+        self.signal_tangent = over_lanes("signals_tangent", flat(forms.signal_tangent, 5, len(self.model.signals)), (None, *lane[:6]))
         self.volumes = over_lanes("volumes", forms.vertex_volumes, (None, 0, 0))
         self.read = over_lanes(
             "readouts", lambda t, x, row, shape, state: forms.readouts(self.readouts, t, x, row, shape, state), (None, None, 0, 0, 0)

@@ -124,8 +124,7 @@ class LaneModel:
             return kernels.mechanics_residual(self.tables, self.rest, self.rows, gag, self.prestress, q, load, ramp)
 
         def tangent(q: Any) -> Any:
-            entries = kernels.mechanics_tangent(self.tables, self.rest, self.rows, gag, self.prestress, q, ramp)
-            return entries.reshape(self.lanes, -1)
+            return kernels.mechanics_tangent(self.tables, self.rest, self.rows, gag, self.prestress, q, ramp)
 
         found, outcome = self.mechanics.solve(q, active, residual, tangent)
         good = outcome.converged
@@ -223,14 +222,11 @@ class LaneModel:
         like = state.solutes.shape
 
         def residual(x: Any) -> tuple[Any, Any]:
-            c = x.reshape(like)
-            r = kernels.solute_residual(self.tables, self.rows, deformed, state.pointwise, state.signals, c, dt)
-            return r.reshape(self.lanes, -1), np.ones(self.lanes)
+            r = kernels.solute_residual(self.tables, self.rows, deformed, state.pointwise, state.signals, x, dt)
+            return r, np.ones(self.lanes)
 
         def tangent(x: Any) -> Any:
-            c = x.reshape(like)
-            parts = kernels.solute_tangent(self.tables, self.rows, deformed, state.pointwise, state.signals, c, dt)
-            return np.concatenate([np.asarray(part).reshape(self.lanes, -1) for part in parts], axis=1)
+            return kernels.solute_tangent(self.tables, self.rows, deformed, state.pointwise, state.signals, x, dt)
 
         def solve(start: Any, which: np.ndarray) -> tuple[Any, Any]:
             held = np.asarray(kernels.solute_levels(self.rows, start)) if kernels.forms.solutes.levels else np.asarray(start)
@@ -283,14 +279,11 @@ class LaneModel:
         deformed, old = self._last_deformed, state.signals
 
         def residual(x: Any) -> tuple[Any, Any]:
-            s = x.reshape(like)
-            r = kernels.signal_residual(self.tables, self.rows, deformed, state.pointwise, state.solutes, s, old, inverse)
-            return r.reshape(self.lanes, -1), np.ones(self.lanes)
+            r = kernels.signal_residual(self.tables, self.rows, deformed, state.pointwise, state.solutes, x, old, inverse)
+            return r, np.ones(self.lanes)
 
         def tangent(x: Any) -> Any:
-            s = x.reshape(like)
-            parts = kernels.signal_tangent(self.tables, self.rows, deformed, state.pointwise, state.solutes, s, inverse)
-            return np.concatenate([np.asarray(part).reshape(self.lanes, -1) for part in parts], axis=1)
+            return kernels.signal_tangent(self.tables, self.rows, deformed, state.pointwise, state.solutes, x, inverse)
 
         # Signals differ by orders of magnitude in size and are linear here: one solve with a fresh factor gets each of them
         # to round-off, which a chord and one common norm would not.
