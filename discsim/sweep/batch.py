@@ -44,7 +44,8 @@ class BatchRun:
     """Runs up to ``model.lanes`` arms; lanes that are left over idle."""
 
     def __init__(self, model: LaneModel, lanes: list[tuple[Problem, Arm]], deposits: Deposits) -> None:
-        self.model, self.deposits = model, deposits
+        self.model, self.deposits, self.points = model, deposits, np.asarray(model.points)
+        self._given: list[int] = []  # doses given at the present event, by their place among the arm's
         self.problem = lanes[0][0]  # readouts, rule of steps and kept times are those of the study
         self.lanes = [Lane(problem, arm, (), ArmRecord(arm.name)) for problem, arm in lanes]
         rows = [model.kernels.layout.pack(arm.values) for _, arm in lanes]
@@ -65,7 +66,7 @@ class BatchRun:
         active = self._mask(lambda lane: True)
         at_rest = self._mask(lambda lane: lane.arm.start == "homeostasis")
         good = model.start_from_preset(active)
-        self._note("start", model.state)
+        self._note("start", (model.state, model.rounds))
         if at_rest.any():
             good = good & (start_from_homeostasis(model, good & at_rest) | ~at_rest)
         self._fail(active & ~good)
@@ -101,8 +102,8 @@ class BatchRun:
     def _events(self, which: np.ndarray) -> None:
         """Doses and parameter changes that fall on the present time of these lanes; solutes settle anew, no time passes."""
         happened = np.zeros(self.model.lanes, dtype=bool)
-        before = self.model.state
-        rows = self.rows.copy()
+        before, rows_before = self.model.state, self.rows
+        rows, self._given = self.rows.copy(), []
         for number, lane in self._running():
             if which[number]:
                 happened[number] = self._happens(number, lane, rows)
@@ -112,9 +113,10 @@ class BatchRun:
             return
         self.rows = rows
         self.model.set_rows(rows)
-        self._note("event", (before, happened.copy()))
+        given = self.model.state
         good = self.model.settle(happened)
         self.model.state = self.model.state.where(good | ~happened, before)
+        self._note("event", (before, given, self.model.state, rows_before, self.lanes[0].now, self._given))
         self._fail(happened & ~good)
 
     def _happens(self, number: int, lane: Lane, rows: np.ndarray) -> bool:
@@ -126,6 +128,7 @@ class BatchRun:
         for dose in lane.arm.doses:
             if same(dose.at, lane.now):
                 found = self._deposit(number, dose)
+                self._given.append(lane.arm.doses.index(dose))
                 if f"{dose.field}:injected" in lane.ledger:
                     lane.ledger[f"{dose.field}:injected"] += found
                 happened = True
@@ -137,13 +140,13 @@ class BatchRun:
         names, signals = model.kernels.forms.pointwise_names, model.kernels.model.signals
         if dose.field in names:
             volume = model.corner_volume
-            added = self.deposits.at_corners(dose.place, amount, volume)
+            added = amount * self.deposits.at_corners(dose.place, self.points, dose.place.volume, volume)
             pointwise = np.array(model.state.pointwise)
             pointwise[number, names.index(dose.field)] += added
             model.state = dataclasses.replace(model.state, pointwise=pointwise)
         else:
             volume = model.vertex_volumes()[number]
-            added = self.deposits.at_vertices(dose.place, amount, volume)
+            added = amount * self.deposits.at_vertices(dose.place, self.points, dose.place.volume, volume)
             changed = np.array(model.state.signals)
             changed[number, :, signals.index(dose.field)] += added
             model.state = dataclasses.replace(model.state, signals=changed)
@@ -308,7 +311,7 @@ class BatchRun:
                 lane.record.readouts.setdefault(readout.name, []).append(float(numbers[number, index]))
             for key, amount in lane.ledger.items():
                 lane.record.ledger.setdefault(key, []).append(amount)
-        self._note("write", which.copy())
+        self._note("write", self.model.state)
         self._frames(which)
 
     def _frames(self, which: np.ndarray) -> None:

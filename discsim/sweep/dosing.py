@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -12,28 +13,36 @@ from discsim.scenario.therapy import Place
 
 
 class Deposits:
-    """Where boluses lie on one mesh; ``points`` (vertices, dim) mm."""
+    """Where boluses lie; every function gives what one unit of a dose adds, so that it sums to one over the modelled part.
 
-    def __init__(self, d: Discretisation, points: np.ndarray) -> None:
-        self.cells, self.vertices = d.cells, d.vertex_count
-        at = points[d.cells]
-        self.radius = at[:, :, 0] if d.dimension == 2 else np.hypot(at[:, :, 0], at[:, :, 1])
-        self.height = at[:, :, -1]
-        self.masks = {name: np.repeat((d.regions == tag)[:, None], d.cells.shape[1], 1).astype(float) for name, tag in REGIONS.items()}
-        nucleus = self.masks["NP"] > 0.0
-        self.nucleus_size = float(self.radius[nucleus].max()), float(self.height[nucleus].max())
+    ``points`` (vertices, dim) mm, ``volume`` of the bolus in mm3; ``xp`` is numpy, or jax.numpy where slopes are wanted.
+    """
 
-    def at_corners(self, place: Place, amount: Any, corner_volume: Any, xp: Any = np) -> Any:
-        """What is added to a field per reference volume at (cell, vertex) pairs; ``amount`` is the modelled part's share."""
-        shape = self._shape(place, xp)
-        return amount * shape / xp.sum(shape * corner_volume)
+    def __init__(self, d: Discretisation) -> None:
+        self.cells, self.vertices, self.dimension = d.cells, d.vertex_count, d.dimension
+        columns = d.cells.shape[1]
+        self.masks = {n: np.repeat((d.regions == tag)[:, None], columns, 1).astype(float) for n, tag in REGIONS.items()}
 
-    def at_vertices(self, place: Place, amount: Any, vertex_volume: Any, xp: Any = np) -> Any:
-        """What is added to a signal per current volume at vertices."""
-        shape = np.asarray(self._shape(place, np))
-        at_vertices = np.zeros(self.vertices)
-        np.maximum.at(at_vertices, self.cells.reshape(-1), shape.reshape(-1))
-        return amount * at_vertices / xp.sum(at_vertices * vertex_volume)
+    def at_corners(self, place: Place, points: Any, volume: Any, corner_volume: Any, xp: Any = np) -> Any:
+        """Per reference volume at (cell, vertex) pairs."""
+        shape = self._shape(place, points, volume, xp)
+        return shape / xp.sum(shape * corner_volume)
 
-    def _shape(self, place: Place, xp: Any) -> Any:
-        return place.shape(xp, self.radius, self.height, *self.nucleus_size, self.masks[place.region])
+    def at_vertices(self, place: Place, points: Any, volume: Any, vertex_volume: Any, xp: Any = np) -> Any:
+        """Per current volume at vertices."""
+        shape = self._shape(place, points, volume, xp).reshape(-1)
+        flat = self.cells.reshape(-1)
+        if xp is np:
+            found = np.zeros(self.vertices)
+            np.maximum.at(found, flat, shape)
+        else:
+            found = xp.zeros(self.vertices).at[flat].max(shape)
+        return found / xp.sum(found * vertex_volume)
+
+    def _shape(self, place: Place, points: Any, volume: Any, xp: Any) -> Any:
+        at = points[self.cells]
+        radius = at[:, :, 0] if self.dimension == 2 else xp.hypot(at[:, :, 0], at[:, :, 1])
+        height, nucleus = at[:, :, -1], self.masks["NP"] > 0.0
+        size = (xp.max(xp.where(nucleus, values, 0.0)) for values in (radius, height))
+        bolus = dataclasses.replace(place, volume=volume)
+        return bolus.shape(xp, radius, height, *size, self.masks[place.region])

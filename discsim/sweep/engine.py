@@ -117,7 +117,7 @@ class SweepEngine(Engine):
         if model.mesh_hash != arm.mesh.hash:
             model.set_points(points)
             model.mesh_hash = arm.mesh.hash
-        return BatchRun(model, lanes, Deposits(discretisation, points))
+        return BatchRun(model, lanes, Deposits(discretisation))
 
     def _model(self, problem: Problem, arm: Arm) -> tuple[LaneModel, Discretisation]:
         layout = layout_of(problem)

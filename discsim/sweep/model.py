@@ -75,6 +75,8 @@ class LaneModel:
         self._shape: Any = None
         self._shape_of: Any = None
         self._known: dict[bytes, tuple[Any, Any]] = {}
+        # (displacement before, prestress before, displacement after) of every round, where gradients want to go back
+        self.rounds: list[tuple[Any, Any, Any]] | None = None
         self.set_points(points)
 
     def set_points(self, points: np.ndarray) -> None:
@@ -86,6 +88,10 @@ class LaneModel:
         self._known.clear()
         for newton in self.solvers():
             newton.forget()
+
+    def forget_persons(self) -> None:
+        """Seek every prestress anew."""
+        self._known.clear()
 
     def solvers(self) -> list[ChordNewton]:
         """The Newton solvers, for their counters."""
@@ -192,10 +198,13 @@ class LaneModel:
             q, good = self._solve_mechanics(q, self.load * share, good, share, False)
         seeking = good.copy()
         for _ in range(PRESTRESS_ROUNDS):
+            before, earlier = q, self.prestress
             renewed = self.kernels.renewed_prestress(self.tables, self.points, self.prestress, q)
             self.prestress = pick(seeking, renewed, self.prestress)
             q = pick(seeking, np.zeros_like(self.state.q), q)
             found, solved = self._solve_mechanics(q, self.load, seeking, 1.0, False)
+            if self.rounds is not None:
+                self.rounds.append((before, earlier, found))
             q, good = pick(solved, found, q), good & (solved | ~seeking)
             settled = np.abs(np.asarray(q)).max(axis=1) < PRESTRESS_TOLERANCE
             seeking = seeking & solved & ~settled
