@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from discsim.disc.disc import Disc, Geometry
@@ -51,6 +51,20 @@ def merged_changes(scenarios: Mapping[str, Mapping[str, Any]], name: str) -> dic
 def merged_events(scenarios: Mapping[str, Mapping[str, Any]], name: str) -> list[Mapping[str, Any]]:
     """Events of a scenario and of those that it combines."""
     return [event for member in members(scenarios, name) for event in scenarios[member].get("events", ())]
+
+
+def disagreements(scenarios: Mapping[str, Mapping[str, Any]], name: str) -> Iterator[tuple[str, str, str]]:
+    """Pairs of combined scenarios that set one number to two values, and its path, unless the combination itself sets it."""
+    own = flat_changes(scenarios[name])
+    said: dict[str, tuple[str, Any]] = {}
+    for part in scenarios[name].get("combine", ()):
+        items = merged_changes(scenarios, part)
+        for event in merged_events(scenarios, part):
+            items |= {f"{path} at {event['at']}": value for path, value in event["set"].items()}
+        for path, value in items.items():
+            first, other = said.setdefault(path, (part, value))
+            if other != value and path not in own:
+                yield first, part, path
 
 
 def material_table(table: Mapping[str, Any]) -> Table:

@@ -21,17 +21,17 @@ from discsim.quantities.parameters import REGIONS, ParameterError, Parameterised
 from discsim.scenario.readouts import READOUTS
 from discsim.scenario.scenario import STARTS
 from discsim.study.assemble import build_study
-from discsim.study.design_table import MOST_SAMPLES, SAMPLED, DesignReader
+from discsim.study.design_table import CORRELATED, MOST_SAMPLES, DesignReader
 from discsim.study.layers import Table, checked_table, graded_table, inline, layered
 from discsim.study.mechanism_tables import MechanismReader
 from discsim.study.messages import Complaints, ConfigError, Mistake, Shown, key_path, shown
 from discsim.study.overrides import apply_overrides
-from discsim.study.paths import Owner, owner_of
+from discsim.study.paths import Owner, Paths, owner_of
 from discsim.study.provenance import sha256
 from discsim.study.resolve import NotWritable, differences, document_of
 from discsim.study.scenario_tables import ScenarioReader
 from discsim.study.schema import LOADINGS, SCHEMA, Clock, ExperimentFile, Solver, read_structure
-from discsim.study.study import DEFAULT_TIMES, ENGINES
+from discsim.study.study import CHECK_ENGINES, DEFAULT_TIMES
 from discsim.study.therapy_tables import TherapyReader
 from discsim.study.toml_text import check_depth, parse_text, read_text, write_text
 
@@ -88,6 +88,18 @@ def resolve(study: Study) -> str:
     return again.resolved
 
 
+def read_document(text: str) -> tuple[dict[str, Any], Paths]:
+    """The tables behind a resolved experiment file, and the paths of its numbers.
+
+    Modules of the user may be imported: whoever has the study that the text came with has allowed that already.
+    """
+    complaints = Complaints()
+    reader = _Reader(read_structure(parse_text(text), complaints), None, complaints, allow_plugin=True)
+    if complaints.problems:
+        raise ConfigError(complaints.problems, "the study")
+    return reader.document, reader.paths
+
+
 def content_hash(text: str) -> str:
     """SHA-256 of a resolved experiment file: equal for equal studies, whatever their files looked like."""
     return sha256(text)
@@ -106,6 +118,7 @@ class _Reader:
         disc |= self._geometry()
         materials = self._materials()
         scenarios = self._scenarios(mechanisms)
+        self.paths = scenarios.paths
         self.document: dict[str, Any] = {
             "schema": self._schema(),
             "title": self._title(),
@@ -120,7 +133,7 @@ class _Reader:
             "solver": self._solver(),
         }
         if given.design is not None:
-            self.document["design"] = DesignReader(given.design, scenarios.paths, folder, complaints).table
+            self.document["design"] = DesignReader(given.design, self.paths, folder, complaints).table
         if given.check is not None:
             self.document["check"] = self._check()
 
@@ -210,7 +223,7 @@ class _Reader:
         if not self.given.scenarios and not any(p.key.startswith("scenarios") for p in self.complaints.problems):
             self.complaints.add("scenarios", Shown("nothing"), "at least one table such as [scenarios.untreated]")
         classes = {name: (cls, mechanisms.document[name]) for name, cls in mechanisms.classes.items()}
-        therapies = TherapyReader(self.overrides, tuple(classes), self.complaints)
+        therapies = TherapyReader(self.overrides, tuple(classes), self.duration, self.complaints)
         return ScenarioReader(
             self.given.scenarios, self._owners(mechanisms.classes), classes, therapies, self.duration, self.complaints
         )
@@ -279,9 +292,9 @@ class _Reader:
     def _check(self) -> Table:
         check, complaints = self.given.check, self.complaints
         assert check is not None
-        engine = complaints.choice("check.engine", check.engine, ENGINES)
+        engine = complaints.choice("check.engine", check.engine, CHECK_ENGINES)
         most, design = MOST_SAMPLES, self.given.design
-        if design is not None and design.kind in SAMPLED and design.samples is not None and design.samples > 0:
+        if design is not None and design.kind in CORRELATED and design.samples is not None and design.samples > 0:
             most = design.samples
         if not 1 <= check.samples <= most:
             complaints.add("check.samples", check.samples, f"1 to {most}")

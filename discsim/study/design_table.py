@@ -3,7 +3,7 @@
 A range is one of ``{ low, high, scale = "linear" | "log" }``, ``{ dist = ..., ... }`` (see ``DISTRIBUTIONS``; samples are
 kept inside the bounds of the parameter) and ``{ values = [...] }``. ``grid`` takes all combinations of ``values``, or of
 ``count`` equal steps from low to high; ``list`` takes the values side by side; ``csv`` is a list in a table beside the
-experiment file, with paths as header.
+experiment file, with paths as header. [design.correlation] ties sampled numbers together (see ``correlation``).
 """
 
 from __future__ import annotations
@@ -15,12 +15,15 @@ from pathlib import Path
 from typing import Any
 
 from discsim.quantities import units
+from discsim.study.correlation import read_correlation
 from discsim.study.messages import Complaints, Shown, bounds_text, key_path, names, reason, shown
 from discsim.study.paths import Paths, Spot, Target
 from discsim.study.schema import DesignTable, flattened
+from discsim.study.sensitivity_designs import FEWEST_TRAJECTORIES, STRUCTURED, runs
 from discsim.study.toml_text import Inline
 
-SAMPLED = ("random", "latin_hypercube", "sobol")
+CORRELATED = ("random", "latin_hypercube", "sobol")  # kinds whose inputs may be correlated
+SAMPLED = (*CORRELATED, *STRUCTURED)
 KINDS = ("grid", "list", "csv", *SAMPLED, "one_at_a_time")
 MOST_SAMPLES = 1_000_000
 LARGEST_CSV = 50_000_000  # bytes
@@ -65,12 +68,17 @@ class DesignReader:
         read = [self._entry(kind, path, entry) for path, entry in entries.items()]
         table["vary"] = {spot.path: entry for spot, entry in read if spot and entry}
         self._check_count(kind, table["vary"], len(entries))
+        if kind in CORRELATED and given.correlation:
+            varied = [spot.path for spot, _ in read if spot]
+            if len(varied) == len(read):  # else some path is wrong, and told
+                table["correlation"] = read_correlation(given.correlation, varied, self.paths, self.complaints)
         return table
 
     def _check_keys(self, kind: str) -> None:
         """Keys that the kind does not use: a number that changes nothing would mislead."""
-        used = {"csv": ("file",)} | dict.fromkeys(SAMPLED, ("samples", "seed", "vary"))
-        for key in ("samples", "seed", "file", "vary"):
+        used = {"csv": ("file",)} | dict.fromkeys(STRUCTURED, ("samples", "seed", "vary"))
+        used |= dict.fromkeys(CORRELATED, ("samples", "seed", "vary", "correlation"))
+        for key in ("samples", "seed", "file", "vary", "correlation"):
             if getattr(self.given, key) is not None and key not in used.get(kind, ("vary",)):
                 self.complaints.add(f"design.{key}", getattr(self.given, key), f"no such key for kind {kind}")
 
@@ -80,9 +88,11 @@ class DesignReader:
             self.complaints.add("design.samples", Shown("nothing"), "a whole number such as 256")
         elif not 1 <= samples <= MOST_SAMPLES:
             self.complaints.add("design.samples", samples, f"1 to {MOST_SAMPLES}")
-        elif kind == "sobol" and samples & (samples - 1):
+        elif kind in ("sobol", "saltelli") and samples & (samples - 1):
             near = f"{2 ** (samples.bit_length() - 1)} or {2 ** samples.bit_length()}"
-            self.complaints.add("design.samples", samples, "a power of two for kind sobol", f"take {near}")
+            self.complaints.add("design.samples", samples, f"a power of two for kind {kind}", f"take {near}")
+        elif kind == "morris" and samples < FEWEST_TRAJECTORIES:
+            self.complaints.add("design.samples", samples, f"at least {FEWEST_TRAJECTORIES} trajectories for kind morris")
         return samples or 1
 
     def _seed(self) -> int:
@@ -119,6 +129,8 @@ class DesignReader:
             count = math.prod(len(entry["values"]) if "values" in entry else entry["count"] for entry in vary.values())
             if count > MOST_SAMPLES:
                 self.complaints.add("design.vary", Shown(f"{count} combinations"), f"at most {MOST_SAMPLES}")
+        if kind in STRUCTURED and runs(kind, self.given.samples or 1, len(vary)) > MOST_SAMPLES:
+            self.complaints.add("design.samples", self.given.samples, f"at most {MOST_SAMPLES} runs of all inputs together")
         if kind == "list":
             lengths = {path: len(entry["values"]) for path, entry in vary.items()}
             if len(set(lengths.values())) > 1:

@@ -102,6 +102,8 @@ def _file_path(tables: Mapping[str, Any], parts: list[str]) -> list[str]:
         if len(rest) > 1 and rest[-1] in _RANGE_KEYS:
             return [*parts[:keep], ".".join(rest[:-1]), rest[-1]]
         return [*parts[:keep], ".".join(rest)]
+    if head == "design" and parts[1] == "correlation":
+        return [*parts[:keep], ", ".join(path.strip() for path in ".".join(rest).split(","))]
     if head == "design":
         return parts
     return [*parts[:keep], normalised(".".join(rest))]

@@ -59,11 +59,17 @@ def owner_of(cls: type[Parameterised], label: str, place: str, *, changes: bool 
     return Owner(label, parameters, choices, (place,), frozenset() if changes else frozenset(parameters))
 
 
-def therapy_owner(cls: type[Therapy], label: str, place: str) -> Owner:
-    """A therapy with the mechanism that it brings, under one label."""
+def therapy_owner(cls: type[Therapy], label: str, place: str, duration: str | None = None) -> Owner:
+    """A therapy with the mechanism that it brings, under one label; it begins within the simulated time."""
     own, brought = cls.parameters(), cls.mechanism_class.parameters()
+    own["at"] = within(own["at"], duration)
     choices = (*cls.options, *cls.structural_options, *cls.mechanism_class.options, *cls.mechanism_class.structural_options)
     return Owner(label, {**own, **brought}, choices, (place,), frozenset(own))
+
+
+def within(time: Parameter, duration: str | None) -> Parameter:
+    """A time that must lie in the simulated time (where that is known): what comes later would never happen."""
+    return dataclasses.replace(time, bounds=("0 day", duration)) if duration else time
 
 
 def together(owners: Iterable[Owner]) -> dict[str, Owner]:
@@ -94,8 +100,8 @@ class ScenarioPlaces:
 class Paths:
     """The numbers of one experiment file."""
 
-    def __init__(self, common: Sequence[Owner], scenarios: Mapping[str, ScenarioPlaces]) -> None:
-        self.scenarios = scenarios
+    def __init__(self, common: Sequence[Owner], scenarios: Mapping[str, ScenarioPlaces], duration: str | None = None) -> None:
+        self.scenarios, self.duration = scenarios, duration
         therapies = [owner for places in scenarios.values() for owner in places.therapies if owner]
         self.owners = together((*common, *therapies))
         self._whole = all(places.whole for places in scenarios.values())
@@ -122,10 +128,28 @@ class Paths:
             spot = find_in(places.owners, where, rest, complaints, shown_path=path, silent=not places.whole)
             return spot and _placed(spot, f"scenarios.{name}.set")
         if kind == "events":
-            return _in_event(where, path, name, rest, places, complaints)
+            return self._in_event(where, path, name, rest, complaints)
         known = [f"scenarios.{name}.{word}" for word in ("therapy", "set", "events")]
         _unknown(where, path, known, f"scenarios.{name}.{kind}", complaints)
         return None
+
+    def _in_event(self, where: str, path: str, name: str, rest: str, complaints: Complaints) -> Spot | None:
+        places = self.scenarios[name]
+        number, _, rest = rest.partition(".")
+        if not number.isdecimal() or int(number[:9]) >= places.events:
+            known = [f"scenarios.{name}.events.{index}" for index in range(places.events)]
+            complaints.add(where, path, names(known) if known else f"no events in {name}")
+            return None
+        place = f"scenarios.{name}.events.{int(number)}"
+        if rest == "at":
+            parameter = within(Clock.parameters()["time"], self.duration)
+            return Spot(f"{place}.at", parameter, None, frozenset({(place, "at", None)}))
+        kind, _, rest = rest.partition(".")
+        if kind != "set":
+            _unknown(where, path, [f"{place}.at", f"{place}.set"], f"{place}.{kind}", complaints)
+            return None
+        spot = find_in(places.owners, where, rest, complaints, shown_path=path, changing=True, silent=not places.whole)
+        return spot and _placed(spot, f"{place}.set")
 
 
 def _in_therapy(where: str, path: str, name: str, rest: str, places: ScenarioPlaces, complaints: Complaints) -> Spot | None:
@@ -145,24 +169,6 @@ def _in_therapy(where: str, path: str, name: str, rest: str, places: ScenarioPla
         return None
     tail = spot.path.removeprefix(f"{here.label}.")
     return dataclasses.replace(spot, path=f"scenarios.{name}.therapy.{int(number)}.{tail}")
-
-
-def _in_event(where: str, path: str, name: str, rest: str, places: ScenarioPlaces, complaints: Complaints) -> Spot | None:
-    number, _, rest = rest.partition(".")
-    if not number.isdecimal() or int(number[:9]) >= places.events:
-        known = [f"scenarios.{name}.events.{index}" for index in range(places.events)]
-        complaints.add(where, path, names(known) if known else f"no events in {name}")
-        return None
-    place = f"scenarios.{name}.events.{int(number)}"
-    if rest == "at":
-        parameter = Clock.parameters()["time"]
-        return Spot(f"{place}.at", parameter, None, frozenset({(place, "at", None)}))
-    kind, _, rest = rest.partition(".")
-    if kind != "set":
-        _unknown(where, path, [f"{place}.at", f"{place}.set"], f"{place}.{kind}", complaints)
-        return None
-    spot = find_in(places.owners, where, rest, complaints, shown_path=path, changing=True, silent=not places.whole)
-    return spot and _placed(spot, f"{place}.set")
 
 
 def _placed(spot: Spot, place: str) -> Spot:

@@ -9,7 +9,7 @@ from typing import Any
 from discsim.biology.mechanism import Mechanism
 from discsim.quantities import units
 from discsim.quantities.parameters import ParameterError
-from discsim.study.assemble import flat_changes, members, merged_changes, merged_events, therapies_of
+from discsim.study.assemble import disagreements, members, therapies_of
 from discsim.study.layers import Table, checked_table, checked_value, expanded
 from discsim.study.messages import Complaints, Shown, canonical, key_path, quoted
 from discsim.study.parameter_table import PARAMETERS
@@ -48,7 +48,7 @@ class ScenarioReader:
         for name in given:
             self._check_combination(name)
             self._check_twins(name)
-        self.paths = Paths(common, self.places)
+        self.paths = Paths(common, self.places, duration)
 
     def _check_name(self, name: str) -> None:
         if not NAME.fullmatch(name):
@@ -216,19 +216,13 @@ class ScenarioReader:
 
     def _check_combination(self, name: str) -> None:
         """Scenarios that are combined must agree on what each of them sets, unless the combination itself sets it."""
-        where, own = key_path("scenarios", name, "combine"), flat_changes(self.document[name])
-        said: dict[str, tuple[str, Any]] = {}
+        where = key_path("scenarios", name, "combine")
         told: set[frozenset[str]] = set()
-        for part in self.document[name].get("combine", ()):
-            items = merged_changes(self.document, part)
-            for event in merged_events(self.document, part):
-                items |= {f"{path} at {event['at']}": value for path, value in event["set"].items()}
-            for path, value in items.items():
-                first, other = said.setdefault(path, (part, value))
-                if other != value and path not in own and frozenset((first, part)) not in told:
-                    told.add(frozenset((first, part)))
-                    hint = f"both set {path}; set it in [scenarios.{name}.set]"
-                    self.complaints.add(where, [first, part], "scenarios that agree", hint)
+        for first, part, path in disagreements(self.document, name):
+            if frozenset((first, part)) not in told:
+                told.add(frozenset((first, part)))
+                hint = f"both set {path}; set it in [scenarios.{name}.set]"
+                self.complaints.add(where, [first, part], "scenarios that agree", hint)
 
     def _check_twins(self, name: str) -> None:
         """Therapies of one label share one mechanism: their parameters must agree."""

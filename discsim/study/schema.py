@@ -68,6 +68,7 @@ class DesignTable(_Table):
     seed: int | None = None
     file: str | None = None
     vary: dict[str, Any] | None = None
+    correlation: dict[str, Any] | None = None
 
 
 class ReadoutsTable(_Table):

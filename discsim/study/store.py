@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import xarray as xr
 
 from discsim.study.provenance import SCHEMA
 
 ENGINE: Literal["h5netcdf"] = "h5netcdf"
 HDF5_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+HASH_DIGITS = 16  # of a SHA-256, in the name of a file: enough against accidents, which is what it is for
 _COMPRESSED = {"zlib": True, "complevel": 4, "shuffle": True}
 _COMPRESS_FROM = 64  # values; below that compression costs more than it saves
 
@@ -35,6 +38,44 @@ def write_tree(tree: xr.DataTree, path: str | os.PathLike[str], *, overwrite: bo
         os.replace(partial, target)
     _flush(target.parent)
     return target
+
+
+def write_hashed(tree: xr.DataTree, folder: Path, name: str) -> Path:
+    """Write ``NAME-HASH.nc``, where the hash is that of the file's bytes; it appears whole or not at all, and never changes."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with _beside(folder / f"{name}.nc") as partial:
+        tree.to_netcdf(partial, mode="w", engine=ENGINE, encoding=_encoding(tree))
+        _flush(partial)
+        target = folder / f"{name}-{file_hash(partial)}.nc"
+        os.replace(partial, target)
+    _flush(folder)
+    return target
+
+
+def write_text_file(path: Path, text: str) -> None:
+    """Replace a text file as a whole: whoever reads it meanwhile sees the old text or the new one."""
+    with _beside(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+        _flush(partial)
+        os.replace(partial, path)
+    _flush(path.parent)
+
+
+def file_hash(path: Path) -> str:
+    """First digits of the SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()[:HASH_DIGITS]
+
+
+def is_intact(path: Path) -> bool:
+    """Whether a file written by ``write_hashed`` still holds what it was named after."""
+    return path.stem.rpartition("-")[2] == file_hash(path)
+
+
+def remove_partial(folder: Path) -> None:
+    """Remove what a killed writer left: files that never got their name."""
+    for path in folder.glob(".*.part"):
+        path.unlink(missing_ok=True)
 
 
 def read_tree(path: str | os.PathLike[str]) -> xr.DataTree:
@@ -102,13 +143,15 @@ def _flush(path: Path) -> None:
 
 
 def _encoding(tree: xr.DataTree) -> dict[str, dict[str, dict[str, Any]]]:
-    """No fill values (nothing is missing), large variables compressed, texts as characters, which compress too."""
+    """NaN as fill value where something is missing, large variables compressed, texts as characters, which compress too."""
     encoding: dict[str, dict[str, dict[str, Any]]] = {}
     for node in tree.subtree:
         own = node.to_dataset(inherit=False).variables
         chosen: dict[str, dict[str, Any]] = {}
         for name, variable in own.items():
-            rules: dict[str, Any] = {"_FillValue": None} if variable.dtype.kind == "f" else {}
+            rules: dict[str, Any] = {}
+            if variable.dtype.kind == "f":
+                rules = {"_FillValue": np.nan if np.isnan(variable.values).any() else None}
             if variable.dtype.kind == "U" and variable.size >= _COMPRESS_FROM:
                 rules = {"dtype": "S1"}
             if variable.size >= _COMPRESS_FROM:

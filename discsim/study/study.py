@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
     from discsim.study.result import Result
 
 DEFAULT_TIMES = ("0 year", "1 year", "5 year", "10 year")
-ENGINES = ("fem",)
+ENGINES = ("fem", "sweep")
+CHECK_ENGINES = ("fem",)  # engines that may judge the sweep engine
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Study:
 
     ``times``: times of the table (text with units; those beyond the duration are dropped); ``field_times``: times at which
     fields are kept (start and end where left out); ``fields``: which are kept (all where left out); ``design`` and ``check``
-    are kept for the sweep engine.
+    are for the sweep.
     """
 
     scenarios: Mapping[str, Scenario]
@@ -70,10 +72,24 @@ class Study:
         return records
 
 
-def make_engine(name: str) -> Engine:
-    """Engine by name; raises ``ValueError`` for an unknown one and ``ImportError`` with advice where it is not installed."""
-    if name != "fem":
-        raise ValueError(f"engine {name!r} is not known; there is {', '.join(ENGINES)}")
+def make_engine(name: str, *, lanes: int | None = None, device: str = "cpu") -> Engine:
+    """Engine by name; raises ``ValueError`` for an unknown one and ``ImportError`` with advice where it is not installed.
+
+    ``lanes`` (samples that run side by side) and ``device`` ("cpu" or "gpu") are for the sweep engine. A caller in Python may
+    name a class of its own that is made without arguments, such as ``"mymodule:MyEngine"``; the command line offers ``ENGINES``.
+    """
+    if name == "fem":
+        return _reference_engine()
+    if name == "sweep":
+        return _sweep_engine(lanes, device)
+    if ":" in name:
+        module, _, attribute = name.partition(":")
+        engine: Engine = getattr(importlib.import_module(module), attribute)()
+        return engine
+    raise ValueError(f"engine {name!r} is not known; there is {', '.join(ENGINES)}")
+
+
+def _reference_engine() -> Engine:
     try:
         from discsim.fem.engine import FemEngine
     except ImportError as error:
@@ -82,3 +98,11 @@ def make_engine(name: str) -> Engine:
             "(fenics-dolfinx)"
         ) from error
     return FemEngine()
+
+
+def _sweep_engine(lanes: int | None, device: str) -> Engine:
+    try:
+        from discsim.sweep.engine import SweepEngine
+    except ImportError as error:
+        raise ImportError(f"the sweep engine needs JAX ({error}); pip install the jax of requirements.lock") from error
+    return SweepEngine(lanes=lanes, device=device)

@@ -21,8 +21,10 @@ LABEL_WORDS = "letters, digits and _, in parts that are joined by dots"
 class TherapyReader:
     """Reads therapies one by one; a label stands for one kind in the whole file."""
 
-    def __init__(self, overrides: Mapping[str, Override], mechanisms: tuple[str, ...], complaints: Complaints) -> None:
-        self.overrides, self.complaints = overrides, complaints
+    def __init__(
+        self, overrides: Mapping[str, Override], mechanisms: tuple[str, ...], duration: str | None, complaints: Complaints
+    ) -> None:
+        self.overrides, self.duration, self.complaints = overrides, duration, complaints
         self.taken = (*mechanisms, *keys_of(ExperimentFile))
         self._labels: dict[str, tuple[str, str]] = {}
 
@@ -45,7 +47,7 @@ class TherapyReader:
         graded = graded_table(cls.mechanism_class, label, self.overrides)
         table = {"kind": kind, "label": label}
         table |= layered(cls, declared_table(cls), own_layer) | layered(cls.mechanism_class, graded, brought_layer)
-        return table, therapy_owner(cls, label, key_path(*path))
+        return table, therapy_owner(cls, label, key_path(*path), self.duration)
 
     def _kind(self, given: Mapping[str, Any], path: tuple[str | int, ...]) -> str | None:
         if "kind" not in given:

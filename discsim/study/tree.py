@@ -20,6 +20,7 @@ from discsim.study.parameter_table import PARAMETERS, UsedParameter, used_parame
 from discsim.study.provenance import root_attributes
 
 if TYPE_CHECKING:
+    from discsim.scenario.readouts import Readout
     from discsim.study.study import Study
 
 LEDGER = "ledger_"
@@ -56,7 +57,7 @@ def build_tree(study: Study, records: Sequence[ArmRecord]) -> xr.DataTree:
     problem = study.problem()
     rows = used_parameters(study.scenarios, problem)
     by_name = {record.name: record for record in records}
-    nodes: dict[str, xr.Dataset] = {"/": _root(study, problem, rows)}
+    nodes: dict[str, xr.Dataset] = {"/": root_dataset(study, problem, rows)}
     for arm in problem.arms:
         record = by_name[arm.name]
         nodes[f"/{arm.name}"] = scenario_dataset(record, problem)
@@ -72,7 +73,8 @@ def build_tree(study: Study, records: Sequence[ArmRecord]) -> xr.DataTree:
     return xr.DataTree.from_dict(nodes, name=None)
 
 
-def _root(study: Study, problem: Problem, rows: Iterable[UsedParameter]) -> xr.Dataset:
+def root_dataset(study: Study, problem: Problem, rows: Iterable[UsedParameter]) -> xr.Dataset:
+    """What the whole result says of itself, as attributes."""
     attributes = root_attributes(study, problem, repr([dataclasses.astuple(row) for row in rows]))
     attributes["discsim_scenarios"] = " ".join(study.scenarios)
     attributes["discsim_readouts"] = " ".join(readout.name for readout in problem.readouts)
@@ -86,46 +88,77 @@ def _root(study: Study, problem: Problem, rows: Iterable[UsedParameter]) -> xr.D
 
 def scenario_dataset(record: ArmRecord, problem: Problem) -> xr.Dataset:
     """Readouts, ledger and status of one arm, with dimensions ``sample`` (one) and ``time``."""
-    times = np.array(record.times, dtype=float)
+    dataset = samples_dataset([record], problem, samples=[0], times=record.times)
+    dataset["sample"].attrs["long_name"] = "sample of the design; 0: nominal values"
+    return dataset.assign_attrs(discsim_seconds=json.dumps(record.seconds))
+
+
+def samples_dataset(
+    records: Sequence[ArmRecord], problem: Problem, *, samples: Sequence[int], times: Sequence[float]
+) -> xr.Dataset:
+    """Readouts, ledger and status of one arm in several samples, with dimensions ``sample`` and ``time``.
+
+    ``records``: one per sample; ``times`` (s): shared by all. A record that ended early is missing (NaN) from there on, and its
+    status says why. Raises ``ValueError`` where a record has times of its own.
+    """
+    for record in records:
+        if not np.allclose(record.times, times[: len(record.times)], rtol=1e-9, atol=1e-3):
+            raise ValueError(f"{record.name}: the times of the record are not those of the step list")
     over_time = ("sample", "time")
     variables: dict[str, Any] = {}
     for readout in problem.readouts:
-        attributes = _named(readout.name, readout.unit, readout.description) | {
-            "kind": readout.kind,
-            "digits": readout.digits,
-            "ancillary_variables": "status",
-        }
-        variables[readout.name] = (
-            over_time,
-            _series(record, readout.name, record.readouts.get(readout.name, [])),
-            attributes,
-        )
-    for name, valid in netcdf_names(record.ledger, prefix=LEDGER, always=True).items():
+        rows = [_series(record, readout.name, record.readouts.get(readout.name, []), len(times)) for record in records]
+        variables[readout.name] = (over_time, np.stack(rows), readout_attributes(readout))
+    entries = list(dict.fromkeys(name for record in records for name in record.ledger))
+    for name, valid in netcdf_names(entries, prefix=LEDGER, always=True).items():
         unit = amount_unit(name, problem.composition.fields)
-        attributes = _named(name, unit, f"cumulative amount in the whole disc: {name}") | {"ancillary_variables": "status"}
-        variables[valid] = (over_time, _series(record, name, record.ledger[name]), attributes)
-    failure = record.failure
-    last = failure.last_good_time if failure else float(times[-1]) if times.size else 0.0
-    words = {
-        "status": str(record.status),
-        "failure_reason": failure.reason if failure else "",
-        "advice": failure.advice if failure else "",
-    }
-    names = {"status": "how the run ended", "failure_reason": "why the run stopped", "advice": "what to try"}
-    for name, word in words.items():
-        variables[name] = (("sample",), np.array([word]), {"long_name": names[name]})
-    variables["last_good_time"] = (
-        ("sample",),
-        np.array([last]),
-        _named("", "s", "time up to which the numbers may be used"),
-    )
+        attributes = named(name, unit, f"cumulative amount in the whole disc: {name}") | {"ancillary_variables": "status"}
+        empty = [np.nan] * len(times)
+        rows = [
+            _series(record, name, record.ledger[name], len(times)) if name in record.ledger else np.array(empty)
+            for record in records
+        ]
+        variables[valid] = (over_time, np.stack(rows), attributes)
     coordinates = {
-        "sample": ("sample", np.array([0]), {"long_name": "sample of the design; 0: nominal values"}),
-        "time": ("time", times, _named("", "s", "time since the start")),
-        "time_years": ("time", times / YEAR, _named("", "year", "time since the start, years of 365.25 days")),
+        "sample": ("sample", np.array(samples, dtype=np.int64), {"long_name": "number of the sample in the design"}),
+        "time": ("time", np.array(times, dtype=float), named("", "s", "time since the start")),
+        "time_years": (
+            "time",
+            np.array(times, dtype=float) / YEAR,
+            named("", "year", "time since the start, years of 365.25 days"),
+        ),
     }
-    attributes = {"discsim_node": "scenario", "discsim_seconds": json.dumps(record.seconds)}
-    return xr.Dataset(variables, coordinates, attributes)
+    return xr.Dataset(variables | _endings(records), coordinates, {"discsim_node": "scenario"})
+
+
+def readout_attributes(readout: Readout) -> dict[str, Any]:
+    """Attributes of the variable of a readout."""
+    return named(readout.name, readout.unit, readout.description) | {
+        "kind": readout.kind,
+        "digits": readout.digits,
+        "ancillary_variables": "status",
+    }
+
+
+def _endings(records: Sequence[ArmRecord]) -> dict[str, Any]:
+    """How every sample ended: status, reason, advice, and the time up to which its numbers count."""
+    ended = []
+    for record in records:
+        failure = record.failure
+        last = failure.last_good_time if failure else record.times[-1] if record.times else 0.0
+        why = (failure.reason, failure.advice) if failure else ("", "")
+        ended.append((str(record.status), *why, float(last)))
+    status, reasons, advice, last_good = zip(*ended, strict=True)
+    words = {
+        "status": (status, "how the run ended"),
+        "failure_reason": (reasons, "why the run stopped"),
+        "advice": (advice, "what to try"),
+    }
+    variables: dict[str, Any] = {
+        name: (("sample",), np.array(column), {"long_name": meaning}) for name, (column, meaning) in words.items()
+    }
+    variables["last_good_time"] = (("sample",), np.array(last_good), named("", "s", "time up to which the numbers may be used"))
+    return variables
 
 
 def steps_dataset(record: ArmRecord) -> xr.Dataset:
@@ -138,7 +171,7 @@ def steps_dataset(record: ArmRecord) -> xr.Dataset:
         variables[valid] = (
             ("sample", "step"),
             _column(column)[None, :],
-            _named(key, unit, f"{key} of an accepted step"),
+            named(key, unit, f"{key} of an accepted step"),
         )
     return xr.Dataset(variables, attrs={"discsim_node": "steps"})
 
@@ -163,14 +196,14 @@ def fields_dataset(record: ArmRecord, fields: Mapping[str, Field], mesh: Mapping
     variables["displacement"] = (
         ("sample", "field_time", "vertex", "axis"),
         moved,
-        _named("", "mm", "displacement of the vertices") | {"mesh": "mesh", "location": "node"},
+        named("", "mm", "displacement of the vertices") | {"mesh": "mesh", "location": "node"},
     )
     return xr.Dataset(variables, axes | _frame_times(record.frames), {"discsim_node": "fields", **mesh})
 
 
 def _frame_times(frames: Sequence[FieldFrame]) -> dict[str, Any]:
     times = np.array([frame.time for frame in frames], dtype=float)
-    return {"field_time": ("field_time", times, _named("", "s", "time since the start"))}
+    return {"field_time": ("field_time", times, named("", "s", "time since the start"))}
 
 
 def _mesh_variables(points: np.ndarray, cells: np.ndarray, regions: np.ndarray) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -187,7 +220,7 @@ def _mesh_variables(points: np.ndarray, cells: np.ndarray, regions: np.ndarray) 
     }
     variables: dict[str, Any] = {
         "mesh": ((), np.int32(0), topology),
-        "points": (("vertex", "axis"), points, _named("", "mm", "reference position of the vertices")),
+        "points": (("vertex", "axis"), points, named("", "mm", "reference position of the vertices")),
         "connectivity": (
             ("cell", "corner"),
             np.asarray(cells, dtype=np.int64),
@@ -206,7 +239,7 @@ def _mesh_variables(points: np.ndarray, cells: np.ndarray, regions: np.ndarray) 
         ),
     }
     for index, letter in enumerate(letters):  # UGRID wants one variable per axis
-        variables[f"node_{letter}"] = (("vertex",), points[:, index], _named("", "mm", f"{letter} of the vertices"))
+        variables[f"node_{letter}"] = (("vertex",), points[:, index], named("", "mm", f"{letter} of the vertices"))
     return variables, {"axis": ("axis", np.array(letters), {"long_name": "axis of a position"})}
 
 
@@ -231,7 +264,7 @@ def parameters_dataset(rows: Sequence[UsedParameter]) -> xr.Dataset:
     for name, long_name in names.items():
         column = np.array([getattr(row, name) for row in rows])
         unit = {"since": "s"}.get(name)
-        variables[name] = (("parameter",), column, _named("", unit, long_name))
+        variables[name] = (("parameter",), column, named("", unit, long_name))
     return xr.Dataset(variables, attrs={"discsim_node": PARAMETERS})
 
 
@@ -267,20 +300,20 @@ def _field_attributes(name: str, fields: Mapping[str, Field]) -> dict[str, Any]:
     short = name.rpartition("/")[2]
     if name in fields:
         field = fields[name]
-        attributes = _named(name, field.unit, field.description) | {"kind": field.kind, "symbol": field.symbol}
+        attributes = named(name, field.unit, field.description) | {"kind": field.kind, "symbol": field.symbol}
     elif short in DERIVED:
-        attributes = _named(name, *DERIVED[short]) | {"kind": "derived"}
+        attributes = named(name, *DERIVED[short]) | {"kind": "derived"}
     elif name in POINT_QUANTITIES:
-        attributes = _named(name, "1", POINT_QUANTITIES[name]) | {"kind": "derived"}
+        attributes = named(name, "1", POINT_QUANTITIES[name]) | {"kind": "derived"}
     elif name in DRIVES:
         unit = "cell/mm^3" if name == "added_cell_density" else "1"
-        attributes = _named(name, unit, DRIVES[name]) | {"kind": "derived"}
+        attributes = named(name, unit, DRIVES[name]) | {"kind": "derived"}
     else:  # a derived value declares no unit, and none is made up for it
-        attributes = _named(name, None, short.replace("_", " ")) | {"kind": "derived"}
+        attributes = named(name, None, short.replace("_", " ")) | {"kind": "derived"}
     return attributes | {"mesh": "mesh", "comment": "values at the corners of every cell"}
 
 
-def _named(name: str, unit: str | None, long_name: str) -> dict[str, Any]:
+def named(name: str, unit: str | None, long_name: str) -> dict[str, Any]:
     """Attributes of a variable: unit for machines (UDUNITS) and as this project writes it, name in words, own name."""
     attributes: dict[str, Any] = {"long_name": long_name}
     if unit is not None:
@@ -288,10 +321,11 @@ def _named(name: str, unit: str | None, long_name: str) -> dict[str, Any]:
     return attributes | ({"discsim_name": name} if name else {})
 
 
-def _series(record: ArmRecord, name: str, values: Sequence[float]) -> np.ndarray:
+def _series(record: ArmRecord, name: str, values: Sequence[float], length: int) -> np.ndarray:
+    """Values over time, missing (NaN) where the record ended before the last of ``length`` times."""
     if len(values) != len(record.times):
         raise ValueError(f"{record.name}: {name} holds {len(values)} values at {len(record.times)} times")
-    return np.array(values, dtype=float)[None, :]
+    return np.array([*values, *[np.nan] * (length - len(values))], dtype=float)
 
 
 def _column(values: Sequence[Any]) -> np.ndarray:

@@ -1,0 +1,260 @@
+"""The command line. Rooms that need long to load are imported by the command that needs them.
+
+Exit codes: 0 well, 1 an error of discsim itself, 2 bad input, 3 finished with failed arms, 4 environment, 6 evidence missing,
+130 interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TextIO
+
+import typer
+from rich.console import Console
+
+from discsim.cli import catalogue, sweep, verdicts, vv
+from discsim.cli.common import (
+    BAD_INPUT,
+    ENVIRONMENT,
+    FAILED_ARMS,
+    RESULT_FILE,
+    Experiment,
+    Override,
+    Plugin,
+    Settings,
+    Stop,
+    experiment_name,
+    guarded,
+    make_console,
+    prepare_folder,
+    show_error,
+    solving_engine,
+)
+from discsim.cli.common import interruptible as _interruptible
+
+if TYPE_CHECKING:
+    from discsim.problem.engine import Engine, Progress
+    from discsim.problem.record import ArmRecord
+    from discsim.report.progress import RunProgress
+    from discsim.study.result import Result
+    from discsim.study.study import Study
+
+app = typer.Typer(
+    name="discsim",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Intervertebral disc: mechanics, nutrition, cells, matrix and therapies over years.",
+)
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        from discsim import __version__
+
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an unexpected error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_show_version, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Which repair helps this disc: cells, genes, both, or neither?"""
+    Settings.debug = debug
+
+
+@app.command()
+@guarded
+def validate(file: Experiment, overrides: Override = None, plugin: Plugin = False) -> None:
+    """Check an experiment file and tell every mistake at once."""
+    from discsim.study.config import read_study
+
+    study = read_study(file, overrides or (), allow_plugin=plugin)
+    count, duration = len(study.scenarios), next(iter(study.scenarios.values())).duration
+    typer.echo(f"ok: {count} scenario{'s' if count > 1 else ''} ({', '.join(study.scenarios)}), {duration}")
+    if study.design:
+        typer.echo(f"    design: {study.design['kind']}, {len(study.design['vary'])} varied numbers")
+
+
+catalogue.register(app)
+
+
+@app.command()
+@guarded
+def run(
+    file: Experiment,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder of the result; out/NAME where left out.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace an existing result.")] = False,
+    engine: Annotated[str, typer.Option(help="Engine.")] = "fem",
+    overrides: Override = None,
+    error_estimate: Annotated[bool, typer.Option(help="State the error by mesh and steps, from two more coarse runs.")] = True,
+    plugin: Plugin = False,
+) -> None:
+    """Solve every scenario once at its nominal values: table, result.nc and pictures."""
+    from discsim.report.tables import print_summary
+    from discsim.study.config import read_study
+
+    study = read_study(file, overrides or (), allow_plugin=plugin)
+    folder = out if out is not None else Path("out") / experiment_name(file)
+    prepare_folder(folder, force)
+    solver = solving_engine(engine)
+    left = [f"[{name}]" for name, table in (("design", study.design), ("check", study.check)) if table]
+    if left:
+        show_error(
+            f"run solves the scenarios at their nominal values; {' and '.join(left)} {'is' if len(left) == 1 else 'are'} not run"
+        )
+    began = time.monotonic()
+    result = _solve(study, solver, folder, error_estimate)
+    took = time.monotonic() - began
+    print_summary(result, make_console())
+    failed = result.failed()
+    show_error(f"result in {folder / RESULT_FILE}, after {took:.1f} s")
+    if failed:
+        raise Stop(FAILED_ARMS, f"{len(failed)} of {len(result.scenario_names)} arms did not finish: {', '.join(failed)}")
+
+
+def _solve(study: Study, engine: Engine, folder: Path, error_estimate: bool) -> Result:
+    """Run, save, state the error, draw. The result is kept as soon as there is one."""
+    from discsim.report.plots import save_all
+    from discsim.report.progress import RunProgress
+    from discsim.study.result import Result
+
+    with _interruptible() as check, RunProgress(Console(stderr=True)) as progress:
+
+        def hook(step: Progress) -> None:
+            check()
+            progress.hook(step)
+
+        records = engine.run(study.problem(), hook)
+        stale = _pictures(folder)
+        result = Result.from_records(study, study.with_kept_fields(records))
+        result.save(folder / RESULT_FILE, overwrite=True)
+        if error_estimate:
+            _state_error(study, records, result, engine, progress, hook)
+            result.save(folder / RESULT_FILE, overwrite=True)
+        drawn = set(save_all(result, folder))
+        for path in stale - drawn:  # of the result that was replaced
+            path.unlink(missing_ok=True)
+    return result
+
+
+def _pictures(folder: Path) -> set[Path]:
+    """Pictures of the result that stands in a folder; none where it cannot be read."""
+    from discsim.study.result import Result, ResultError
+
+    if not (folder / RESULT_FILE).exists():
+        return set()
+    try:
+        names = Result.load(folder / RESULT_FILE).scenario_names
+    except ResultError:
+        return set()
+    return {folder / "time_courses.png", *(folder / f"fields_{name}.png" for name in names)}
+
+
+def _state_error(
+    study: Study,
+    records: list[ArmRecord],
+    result: Result,
+    engine: Engine,
+    progress: RunProgress,
+    hook: Callable[[Progress], None],
+) -> None:
+    from discsim.study.discretisation import NoEstimate, estimate
+
+    progress.begin("error estimate")
+    try:
+        result.state_discretisation_error(estimate(study, records, engine, hook))
+    except NoEstimate as reason:
+        show_error(f"no error by mesh and steps is stated: {reason}")
+    except KeyboardInterrupt:
+        show_error("the result is kept, without its error by mesh and steps and without pictures")
+        raise
+
+
+sweep.register(app)
+
+
+@app.command()
+@guarded
+def show(
+    path: Annotated[Path, typer.Argument(metavar="FILE_OR_DIR", help="Result file, or the folder that it lies in.")],
+    csv: Annotated[
+        str | None, typer.Option("--csv", metavar="PATH", help="Write the numbers as CSV; - for standard output.")
+    ] = None,
+) -> None:
+    """The table of a result, or of a sweep so far."""
+    from discsim.study.sweep_folder import is_sweep
+
+    if path.is_dir() and is_sweep(path) and not (path / RESULT_FILE).exists():
+        _show_sweep(path, csv)
+    else:
+        _show_result(path / RESULT_FILE if path.is_dir() else path, csv)
+    if path.is_dir() and is_sweep(path) and (path / RESULT_FILE).exists():
+        show_error(f"{path} holds a sweep too: discsim status, discsim compare")
+
+
+def _show_result(path: Path, csv: str | None) -> None:
+    from discsim.report.tables import print_summary, to_csv
+    from discsim.study.result import Result
+
+    result = Result.load(path)
+    if csv is None:
+        print_summary(result, make_console())
+    else:
+        with _csv_target(csv) as stream:
+            to_csv(result, stream)
+
+
+def _show_sweep(folder: Path, csv: str | None) -> None:
+    from discsim.report.sweep_tables import print_sweep, write_sweep
+    from discsim.study.sweep_folder import load_manifest
+    from discsim.study.sweep_result import open_ensemble
+
+    ensemble = open_ensemble(folder)
+    if csv is None:
+        print_sweep(ensemble, load_manifest(folder).count, make_console())
+    else:
+        with _csv_target(csv) as stream:
+            write_sweep(ensemble, stream)
+
+
+@contextlib.contextmanager
+def _csv_target(path: str) -> Iterator[TextIO]:
+    """Standard output for ``-``, else a new file."""
+    if path == "-":
+        yield sys.stdout
+        return
+    try:
+        with Path(path).open("w", encoding="utf-8", newline="") as stream:
+            yield stream
+    except OSError as error:
+        raise Stop(BAD_INPUT, f"{path}: cannot be written ({error.strerror})") from None
+
+
+@app.command()
+@guarded
+def doctor() -> None:
+    """Whether this machine can run a study."""
+    from discsim.study.environment import checks
+
+    found = checks()
+    for check in found:
+        typer.echo(f"{'ok' if check.good else 'MISSING':8}{check.name}: {check.found}")
+        if not check.good:
+            typer.echo(f"{'':8}{check.remedy}")
+    if not all(check.good for check in found):
+        raise Stop(ENVIRONMENT)
+
+
+verdicts.register(app)
+vv.register(app)

@@ -1,0 +1,177 @@
+"""What all commands share: exit codes, messages, options, and what Ctrl-C does."""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import functools
+import os
+import signal
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from discsim.problem.engine import Engine
+
+BAD_INPUT, FAILED_ARMS, ENVIRONMENT, NO_EVIDENCE, INTERRUPTED = 2, 3, 4, 6, 130
+RESULT_FILE = "result.nc"
+PLAIN_WIDTH = 320  # columns of a table that is not shown on a terminal
+
+
+class Format(enum.StrEnum):
+    """How a table is written."""
+
+    TABLE = "table"
+    CSV = "csv"
+
+
+class Stop(Exception):
+    """End of a command with a code and a line on standard error."""
+
+    def __init__(self, code: int, message: str = "") -> None:
+        super().__init__(message)
+        self.code = code
+
+
+class Settings:
+    """What the options before the command ask for."""
+
+    debug = False
+
+
+Experiment = Annotated[Path, typer.Argument(metavar="FILE", help="Experiment file (TOML).")]
+Override = Annotated[
+    list[str] | None, typer.Option("--set", metavar="PATH=VALUE", help="Set a value of the file; may be given again.")
+]
+Plugin = Annotated[
+    bool, typer.Option("--allow-plugin", help="Import mechanisms of other modules that the file names; this runs their code.")
+]
+
+
+def show_error(message: str) -> None:
+    """A line on standard error."""
+    Console(stderr=True).print(Text(message), soft_wrap=True)
+
+
+def make_console() -> Console:
+    """Standard output: as wide as the terminal, or wide enough for every table."""
+    console = Console()
+    return console if console.is_terminal else Console(width=PLAIN_WIDTH)
+
+
+def guarded(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with every error turned into lines and an exit code."""
+
+    @functools.wraps(command)
+    def guarded_command(*args: Any, **keywords: Any) -> None:
+        try:
+            command(*args, **keywords)
+        except (typer.Exit, BrokenPipeError):
+            raise
+        except Stop as stop:
+            if str(stop):
+                show_error(str(stop))
+            raise typer.Exit(stop.code) from None
+        except KeyboardInterrupt:
+            show_error("interrupted")
+            raise typer.Exit(INTERRUPTED) from None
+        except Exception as error:
+            code, message = judged(error)
+            if code == 1 and Settings.debug:
+                raise
+            show_error(message)
+            raise typer.Exit(code) from None
+
+    return guarded_command
+
+
+def judged(error: Exception) -> tuple[int, str]:
+    """Exit code and message of an error. Rooms are loaded here, where something failed anyway."""
+    from discsim.problem.discretisation import DiscretisationError
+    from discsim.study.environment import MissingTool
+    from discsim.study.messages import ConfigError
+
+    if isinstance(error, ConfigError):
+        return BAD_INPUT, str(error)
+    if isinstance(error, (MissingTool, DiscretisationError)):
+        return ENVIRONMENT, str(error)
+    if type(error).__name__ == "ResultError":  # its module loads xarray, which only commands that meet results need
+        return BAD_INPUT, str(error)
+    reason = next(iter(str(error).splitlines()), "") or "no message"
+    return 1, f"{type(error).__name__}: {reason}\nunexpected; discsim --debug COMMAND ... shows where"
+
+
+def experiment_name(file: Path) -> str:
+    """Name of an experiment: its folder's, where the file has the usual name, else the file's."""
+    return file.resolve().parent.name or file.stem if file.stem == "study" else file.stem
+
+
+def prepare_folder(folder: Path, force: bool) -> None:
+    """Refuse a result that exists and a folder that cannot be written to, before anything is computed."""
+    target = folder / RESULT_FILE
+    if target.exists() and not force:
+        raise Stop(BAD_INPUT, f"{target}: exists; --force replaces it, --out DIR writes elsewhere")
+    if target.is_dir():
+        raise Stop(BAD_INPUT, f"{target}: a folder; --out DIR writes elsewhere")
+    writable_folder(folder)
+
+
+def writable_folder(folder: Path) -> None:
+    """Refuse a folder that cannot be written to."""
+    existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not existing.is_dir():
+        raise Stop(BAD_INPUT, f"{folder}: {existing} is a file; name a folder")
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise Stop(BAD_INPUT, f"{folder}: {existing} cannot be written to")
+
+
+def check_engine_name(name: str) -> None:
+    """Refuse an engine that there is not."""
+    from discsim.study.study import ENGINES
+
+    if name not in ENGINES:
+        raise Stop(BAD_INPUT, f"--engine {name}: there is {', '.join(ENGINES)}")
+
+
+def solving_engine(name: str) -> Engine:
+    """The engine of that name; raises ``MissingTool`` where this machine lacks what it needs."""
+    from discsim.study.environment import MissingTool, need_compiler
+    from discsim.study.study import make_engine
+
+    check_engine_name(name)
+    if name == "fem":
+        need_compiler()
+    try:
+        return make_engine(name)
+    except ImportError as error:
+        raise MissingTool(str(error)) from None
+
+
+@contextlib.contextmanager
+def interruptible() -> Iterator[Callable[[], None]]:
+    """Make Ctrl-C hold where a solver's callback swallows it (the next step raises it again) or turns it into its own error."""
+    asked = False
+
+    def ask(number: int, frame: Any) -> None:
+        nonlocal asked
+        asked = True
+        raise KeyboardInterrupt
+
+    def check() -> None:
+        if asked:
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, ask)
+    try:
+        yield check
+    except Exception:
+        if asked:
+            raise KeyboardInterrupt from None
+        raise
+    finally:
+        signal.signal(signal.SIGINT, before)

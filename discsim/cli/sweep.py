@@ -1,0 +1,160 @@
+"""Sweeps: run or resume one, and how far one is."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from discsim.cli.common import (
+    BAD_INPUT,
+    ENVIRONMENT,
+    FAILED_ARMS,
+    INTERRUPTED,
+    Experiment,
+    Override,
+    Plugin,
+    Stop,
+    check_engine_name,
+    experiment_name,
+    guarded,
+    make_console,
+    show_error,
+    writable_folder,
+)
+
+if TYPE_CHECKING:
+    from discsim.study.study import Study
+    from discsim.study.sweep_plan import SweepOptions
+
+DEVICES = ("cpu", "gpu")
+
+
+@guarded
+def sweep(
+    file: Experiment,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="DIR", help="Folder of the sweep; out/NAME where left out.")
+    ] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", help="Processes; as many as cores where left out.")] = None,
+    batch: Annotated[
+        int | None, typer.Option(metavar="N", help="Samples of a batch: what an interruption loses per worker.")
+    ] = None,
+    device: Annotated[str | None, typer.Option(metavar="cpu|gpu", help="What the sweep engine computes on.")] = None,
+    samples: Annotated[int | None, typer.Option(metavar="N", help="Only the first N samples of the design.")] = None,
+    engine: Annotated[str | None, typer.Option(metavar="sweep|fem", help="Engine; sweep where left out.")] = None,
+    overrides: Override = None,
+    check: Annotated[bool, typer.Option(help="Have the reference engine rerun the samples that the check table asks for.")] = True,
+    force: Annotated[
+        bool, typer.Option("--force", help="Where the folder holds a sweep of something else: put it aside, begin anew.")
+    ] = False,
+    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed samples once more.")] = False,
+    plan: Annotated[bool, typer.Option("--plan", help="Only time the first sample and say what the sweep will take.")] = False,
+    plugin: Plugin = False,
+) -> None:
+    """Solve every scenario for all samples of the design; the same command again resumes.
+
+    Example: discsim sweep experiments/cells_vs_gene/study.toml --workers 2
+    """
+    from discsim.study.config import read_study
+    from discsim.study.sweep_plan import SweepOptions
+
+    study = read_study(file, overrides or (), allow_plugin=plugin)
+    if engine is not None:
+        check_engine_name(engine)
+    if device is not None and device not in DEVICES:
+        raise Stop(BAD_INPUT, f"--device {device}: there is {', '.join(DEVICES)}")
+    plugins = file.resolve().parent if plugin else None
+    options = SweepOptions(engine, device, batch, workers, samples, check, force, retry_failed, plugins)
+    if plan:
+        _plan(study, options)
+        return
+    folder = out if out is not None else Path("out") / experiment_name(file)
+    writable_folder(folder)
+    _run(study, folder, options)
+
+
+def _plan(study: Study, options: SweepOptions) -> None:
+    from discsim.report.sweep_tables import print_plan
+    from discsim.study.sweep_plan import plan_sweep
+
+    with tempfile.TemporaryDirectory() as scratch, _stops():
+        print_plan(plan_sweep(study, Path(scratch), options), make_console())
+
+
+def _run(study: Study, folder: Path, options: SweepOptions) -> None:
+    from discsim.report.sweep_progress import SweepBar, duration_words
+    from discsim.report.sweep_tables import print_failures
+    from discsim.study.sweep_run import run_sweep
+
+    began = time.monotonic()
+    try:
+        with _stops(), SweepBar(Console(stderr=True)) as bar:
+            outcome = run_sweep(study, folder, options, bar.hook)
+    except KeyboardInterrupt:
+        raise Stop(INTERRUPTED, f"interrupted; what is done is kept in {folder}, and the same command resumes") from None
+    for note in outcome.notes:
+        show_error(note)
+    console = make_console()
+    done = f"{outcome.total} samples of {len(study.scenarios)} scenarios, {len(outcome.failed)} failed"
+    typer.echo(f"{done}; {outcome.computed} computed now, in {duration_words(time.monotonic() - began)}; in {folder}")
+    print_failures(dict(outcome.failed), console)
+    if outcome.failed:
+        raise Stop(FAILED_ARMS, f"{len(outcome.failed)} samples failed; --retry-failed runs them once more")
+
+
+@contextlib.contextmanager
+def _stops() -> Iterator[None]:
+    """What keeps a sweep from going on, as exit codes."""
+    from discsim.study.sweep_folder import SweepBusy, SweepChanged, SweepError, SweepUnwritable
+    from discsim.study.sweep_plan import BadOption
+
+    try:
+        yield
+    except (SweepBusy, SweepUnwritable) as error:
+        raise Stop(ENVIRONMENT, str(error)) from None
+    except (SweepChanged, BadOption) as error:
+        raise Stop(BAD_INPUT, str(error)) from None
+    except SweepError as error:
+        raise Stop(FAILED_ARMS, str(error)) from None
+
+
+@guarded
+def status(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a sweep.")]) -> None:
+    """How far a sweep is; may be asked while it runs.
+
+    Example: discsim status out/cells_vs_gene
+    """
+    from discsim.report.sweep_progress import words
+    from discsim.report.sweep_tables import print_failures
+    from discsim.study.sweep_folder import holder, load_manifest
+    from discsim.study.sweep_result import sweep_counts
+    from discsim.study.sweep_state import load_state
+
+    driver = holder(folder)
+    state = load_state(folder)
+    if driver is not None:
+        typer.echo(f"process {driver['pid']} on {driver['host']} works here since {driver['since']}")
+        if state is not None:
+            typer.echo(f"{state.phase}: {words(state)}")
+            if state.phase == "choosing steps":
+                return
+    manifest = load_manifest(folder)
+    counts = sweep_counts(folder, manifest)
+    failed = {sample: why for sample, shard in counts.items() for bad, why in shard.failed().items() if bad == sample}
+    typer.echo(f"{manifest.title}: {len(counts)} of {manifest.count} samples of the design are computed, {len(failed)} failed")
+    print_failures(dict(sorted(failed.items())), make_console())
+    if driver is None and len(counts) < manifest.count:
+        typer.echo("nothing works here now; the same discsim sweep command goes on with it")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands of this module."""
+    for command in (sweep, status):
+        app.command()(command)

@@ -1,0 +1,103 @@
+"""What a sweep found, as tables: the spread of every readout over the samples, failures, and the forecast of a sweep."""
+
+from __future__ import annotations
+
+import csv
+from typing import TextIO
+
+import numpy as np
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from discsim.problem.problem import YEAR
+from discsim.report.sweep_progress import duration_words
+from discsim.report.tables import time_words
+from discsim.study.ensemble import Ensemble
+from discsim.study.sweep_plan import SweepPlan
+
+CSV_COLUMNS = ("sample", "scenario", "readout", "unit", "time_years", "value", "status")
+SPREAD = (5.0, 95.0)  # percent of the samples that the shown range lies between
+MOST_FAILURES = 10
+
+
+def print_sweep(ensemble: Ensemble, total: int, console: Console) -> None:
+    """Median and range of every readout over the good samples of each scenario, and which samples failed."""
+    console.print(Text(ensemble.title, style="bold"))
+    inputs = ", ".join(swept.path for swept in ensemble.inputs)
+    console.print(Text(f"{ensemble.numbers.size} of {total} samples ({ensemble.design_kind}) over {inputs}"), soft_wrap=True)
+    for readout, unit in ensemble.units.items():
+        console.print()
+        shown_unit = "" if unit in ("", "1", "dimensionless") else f" ({unit})"
+        console.print(Text(f"{readout}{shown_unit}: median [{SPREAD[0]:g} % .. {SPREAD[1]:g} %]", style="bold"))
+        console.print(_spread_table(ensemble, readout))
+    print_failures(failures(ensemble), console)
+    console.print(Text("which scenario is better, in which discs, how sure: discsim compare"))
+
+
+def _spread_table(ensemble: Ensemble, readout: str) -> Table:
+    digits = ensemble.digits[readout]
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table.add_column("scenario", vertical="bottom")
+    for time in ensemble.times:
+        table.add_column(time_words(float(time)), justify="right")
+    table.add_column("good", justify="right")
+    for name in ensemble.scenarios:
+        good = ensemble.good(name)
+        numbers = ensemble.values[name][readout][good]
+        cells = [_spread(numbers[:, column], digits) for column in range(ensemble.times.size)]
+        table.add_row(name, *cells, f"{int(good.sum())} of {good.size}")
+    return table
+
+
+def _spread(numbers: np.ndarray, digits: int) -> str:
+    finite = numbers[np.isfinite(numbers)]
+    if not finite.size:
+        return "no good sample"
+    low, middle, high = np.percentile(finite, (SPREAD[0], 50.0, SPREAD[1]))
+    return f"{middle:.{digits}f} [{low:.{digits}f} .. {high:.{digits}f}]"
+
+
+def failures(ensemble: Ensemble) -> dict[int, str]:
+    """Samples that are not good in every scenario, and why the first such scenario is not."""
+    found: dict[int, str] = {}
+    for name in ensemble.scenarios:
+        for row in np.flatnonzero(~ensemble.good(name)):
+            words = f"{name}: {ensemble.status[name][row]}, {ensemble.reasons[name][row]}"
+            found.setdefault(int(ensemble.numbers[row]), words)
+    return dict(sorted(found.items()))
+
+
+def print_failures(failed: dict[int, str], console: Console) -> None:
+    """The first failed samples, each with its reason."""
+    if not failed:
+        return
+    console.print(Text(f"{len(failed)} samples failed", style="bold red"))
+    for sample, why in list(failed.items())[:MOST_FAILURES]:
+        console.print(Text(f"  sample {sample}: {why}"), soft_wrap=True)
+    if len(failed) > MOST_FAILURES:
+        console.print(Text(f"  and {len(failed) - MOST_FAILURES} more"))
+
+
+def write_sweep(ensemble: Ensemble, stream: TextIO) -> None:
+    """Every readout of every sample at the study's times, a row each. Numbers that do not exist are left empty."""
+    writer = csv.writer(stream, lineterminator="\n")
+    writer.writerow(CSV_COLUMNS)
+    for name in ensemble.scenarios:
+        for readout, unit in ensemble.units.items():
+            for row, number in enumerate(ensemble.numbers):
+                for column, time in enumerate(ensemble.times):
+                    value = float(ensemble.values[name][readout][row, column])
+                    shown = repr(value) if np.isfinite(value) else ""
+                    status = ensemble.status[name][row]
+                    writer.writerow((int(number), name, readout, unit, f"{time / YEAR:.10g}", shown, status))
+
+
+def print_plan(plan: SweepPlan, console: Console) -> None:
+    """What a sweep will take."""
+    console.print(Text(f"{plan.samples} samples x {plan.arms} scenarios in {plan.batches} batches, {plan.steps} steps each"))
+    console.print(Text(f"{plan.seconds:.3g} s per sample and core, {duration_words(plan.startup)} to start a worker"))
+    wall = duration_words(3600.0 * plan.hours)
+    plural = "s" if plan.workers > 1 else ""
+    console.print(Text(f"about {plan.core_hours:.3g} core-hours: {wall} with {plan.workers} worker{plural}"))

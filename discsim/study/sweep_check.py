@@ -1,0 +1,71 @@
+"""[check] of a sweep: the reference engine reruns the samples that decide, on the step list of the sweep."""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+from pathlib import Path
+
+from discsim.problem.record import ArmRecord
+from discsim.problem.status import Status
+from discsim.study.shards import failed_records
+from discsim.study.study import Study
+from discsim.study.sweep_folder import Manifest
+from discsim.study.sweep_plan import setups
+from discsim.study.sweep_pool import Died, Task, Workers
+from discsim.study.sweep_result import open_ensemble
+from discsim.study.sweep_state import Teller
+from discsim.study.sweep_worker import Setup, Trouble, bare, record_sample
+
+CHECK_FILE = "check.json"
+
+
+def check_sweep(folder: Path, manifest: Manifest, study: Study, setup: Setup, workers: int, teller: Teller) -> str:
+    """Write ``check.json``; what comes back is why there is none, or nothing.
+
+    The readout that samples are chosen by is the first of the study that has a direction. A sample whose run dies is told in the
+    check as crashed.
+    """
+    from discsim.study.check import choose, confirm
+    from discsim.study.directions import direction_of
+    from discsim.study.verdict import VerdictError
+
+    table = study.check
+    if manifest.identity["engine"] == table["engine"]:
+        return f"the sweep itself ran on the engine {table['engine']}"
+    directed = [name for name in manifest.readouts if direction_of(name) is not None]
+    if not directed:
+        return "no readout of the study has a better and a worse side, by which samples could decide"
+    ensemble = open_ensemble(folder)
+    try:
+        choices = choose(ensemble, int(table["samples"]), directed[0])
+    except VerdictError as error:
+        return str(error)
+    setup = dataclasses.replace(setup, engine=str(table["engine"]), device="cpu", log=setup.log.with_name("check"))
+    records = _rerun([choice.number for choice in choices], manifest, study, setups(setup, min(workers, len(choices))), teller)
+    if isinstance(records, str):
+        return records
+    confirm(ensemble, choices, records, tolerance=float(table["tolerance"]), engine=str(table["engine"])).save(folder)
+    return ""
+
+
+def _rerun(
+    samples: list[int], manifest: Manifest, study: Study, workers: list[Setup], teller: Teller
+) -> dict[int, list[ArmRecord]] | str:
+    """Records of the samples, or why there are none."""
+    tasks = collections.deque(Task(sample, record_sample, (sample, manifest.steps)) for sample in samples)
+    records: dict[int, list[ArmRecord]] = {}
+
+    def tick(running: list[Task]) -> None:
+        teller.tell("checking", len(records), len(samples), failed=0, running=len(running))
+
+    with Workers(workers) as pool:
+        for task, outcome in pool.run(tasks, tick):
+            if isinstance(outcome, Trouble) and outcome.kind == "tool":
+                return outcome.reason
+            if isinstance(outcome, (Died, Trouble)):
+                reason = outcome.reason if isinstance(outcome, Trouble) else str(outcome)
+                teller.log(f"check of sample {task.key}: {reason}")
+                outcome = failed_records(bare(study.problem()), Status.CRASHED, reason, "See the log.")
+            records[task.key] = outcome
+    return records

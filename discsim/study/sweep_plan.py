@@ -1,0 +1,130 @@
+"""How a sweep is to run, and what it will take."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from pathlib import Path
+from typing import Any
+
+from discsim.study.config import resolve
+from discsim.study.design import Design, draw
+from discsim.study.environment import MissingTool
+from discsim.study.study import Study
+from discsim.study.sweep_folder import LOG, SHARDS, SweepError
+from discsim.study.sweep_pool import Died, Task, Workers, cores
+from discsim.study.sweep_worker import Setup, Trouble, choose_steps, time_samples
+
+DEFAULT_ENGINE, DEFAULT_DEVICE = "sweep", "cpu"
+# Samples of a batch: what an interruption loses per worker. The reference engine takes long for a single one.
+USUAL_BATCH = 16
+BATCH_OF = {"fem": 1}
+GPU_BATCH = 64  # what the sweep engine works on side by side there
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepOptions:
+    """How a sweep runs; what is left out is as in the sweep that the folder holds, or the default.
+
+    ``workers``: processes (all cores); ``samples``: the first so many of the design (all); ``plugins``: folder of modules that
+    bring mechanisms; ``force``: set aside a sweep that differs; ``retry_failed``: run failed samples once more.
+    """
+
+    engine: str | None = None
+    device: str | None = None
+    batch: int | None = None
+    workers: int | None = None
+    samples: int | None = None
+    check: bool = True
+    force: bool = False
+    retry_failed: bool = False
+    plugins: Path | None = None
+
+
+class BadOption(SweepError):
+    """An option that makes no sense for the study."""
+
+
+AS_USUAL = SweepOptions()
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepPlan:
+    """What a sweep will take. ``startup``: seconds a worker needs for all that is compiled; ``seconds``: per sample and core."""
+
+    samples: int
+    arms: int
+    batches: int
+    steps: int
+    workers: int
+    startup: float
+    seconds: float
+
+    @property
+    def core_hours(self) -> float:
+        """Core-hours of the whole."""
+        return (self.samples * self.seconds + self.workers * self.startup) / 3600.0
+
+    @property
+    def hours(self) -> float:
+        """Hours until it is done on that many workers."""
+        return (self.samples * self.seconds / self.workers + self.startup) / 3600.0
+
+
+def plan_sweep(study: Study, scratch: Path, options: SweepOptions = AS_USUAL) -> SweepPlan:
+    """Time the first sample (as many as the engine solves side by side) and say what the whole will take.
+
+    ``scratch``: folder for the worker's log. Raises like ``run_sweep``.
+    """
+    design = draw(study)
+    check_options(options, design)
+    engine, device = options.engine or DEFAULT_ENGINE, options.device or DEFAULT_DEVICE
+    batch = options.batch or usual_batch(engine, device)
+    samples = min(options.samples or design.count, design.count)
+    together = min(batch, samples) if device == "gpu" else 1
+    setup = Setup(resolve(study), design, engine, device, scratch / SHARDS, scratch / LOG / "worker", options.plugins)
+    with Workers(setups(setup, 1)) as workers:
+        steps = told(workers.run_one(Task("steps", choose_steps)), "choosing the step list")
+        first, second = told(workers.run_one(Task("time", time_samples, (tuple(range(together)), steps))), "the first sample")
+    count = options.workers or len(cores())
+    startup = max(0.0, first - second)
+    return SweepPlan(samples, len(study.scenarios), -(-samples // batch), len(steps), count, startup, second / together)
+
+
+def usual_batch(engine: str, device: str) -> int:
+    """Samples of a batch where none are asked for."""
+    return GPU_BATCH if device == "gpu" else BATCH_OF.get(engine, USUAL_BATCH)
+
+
+def setups(setup: Setup, count: int) -> list[Setup]:
+    """The setup of every worker: with a log and, on the CPU, with a core of its own.
+
+    Which core comes first depends on the driver's process, so that two sweeps on one machine seldom begin with the same.
+    """
+    available = cores()
+    return [
+        dataclasses.replace(
+            setup,
+            log=setup.log.with_name(f"{setup.log.name}-{number}.log"),
+            core=available[(os.getpid() + number) % len(available)] if setup.device == "cpu" else None,
+        )
+        for number in range(1, count + 1)
+    ]
+
+
+def check_options(options: SweepOptions, design: Design) -> None:
+    """Raise ``BadOption`` for numbers that make no sense."""
+    for name, value in (("--workers", options.workers), ("--batch", options.batch), ("--samples", options.samples)):
+        if value is not None and value < 1:
+            raise BadOption(f"{name} {value}: at least 1")
+    if options.samples is not None and options.samples > design.count:
+        raise BadOption(f"--samples {options.samples}: the design has {design.count}")
+
+
+def told(outcome: Any, what: str) -> Any:
+    """The outcome of a task that a sweep cannot do without."""
+    if isinstance(outcome, Died):
+        raise SweepError(f"{what}: {outcome}; a script that starts a sweep has to do so under if __name__ == '__main__':")
+    if isinstance(outcome, Trouble):
+        raise MissingTool(outcome.reason) if outcome.kind == "tool" else SweepError(f"{what}: {outcome.reason}")
+    return outcome

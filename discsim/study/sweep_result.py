@@ -1,0 +1,116 @@
+"""What a sweep has found so far, from the shards that are there: as a tree of all samples, and as an ensemble of arrays."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+from discsim.study.ensemble import Ensemble, Floats
+from discsim.study.parameter_table import PARAMETERS
+from discsim.study.shards import INPUT, ShardSummary, latest, read_shard, shard_paths, summarise
+from discsim.study.store import ResultError, read_tree
+from discsim.study.sweep_folder import NOMINAL_FILE, SHARDS, Manifest, load_manifest, swept_inputs
+
+GOOD = ("ok", "ok_retried")
+_Part = tuple[xr.Dataset, np.ndarray]
+
+
+def open_sweep(folder: str | os.PathLike[str]) -> xr.DataTree:
+    """All samples of a sweep that are computed, in the order of their numbers; works while the sweep runs.
+
+    Swept inputs lie at the root along ``sample``; every scenario has a node with readouts, ledger, status and attempts, and
+    below it ``steps`` with its counts. Of a sample that was retried the last run counts. Raises ``ResultError``, which names the
+    file, for a damaged shard, and where no batch is finished yet.
+    """
+    place = Path(folder)
+    manifest = load_manifest(place)
+    trees = [read_shard(path, manifest.sweep) for path in shard_paths(place / SHARDS)]
+    if not trees:
+        raise ResultError(f"{place}: no batch of this sweep is finished yet; discsim status shows how far it is")
+    rows = _counting_rows([tree.coords["sample"].values for tree in trees])
+    nominal = read_tree(place / NOMINAL_FILE)
+    nodes = {"/": _joined([(tree.to_dataset(), kept) for tree, kept in zip(trees, rows, strict=True)])}
+    nodes["/"] = nodes["/"].assign_attrs(nominal.attrs)
+    for name in manifest.scenarios:
+        for node in (name, f"{name}/steps"):
+            parts = [(tree[node].to_dataset(), kept) for tree, kept in zip(trees, rows, strict=True)]
+            nodes[f"/{node}"] = _joined(parts)
+    nodes[f"/{PARAMETERS}"] = nominal.children[PARAMETERS].to_dataset(inherit=False)
+    return xr.DataTree.from_dict(nodes, name=None)
+
+
+def open_ensemble(folder: str | os.PathLike[str]) -> Ensemble:
+    """The sweep as arrays at the times of the study's table; numbers of a sample count where its status is good.
+
+    Raises ``ResultError`` like ``open_sweep``.
+    """
+    manifest = load_manifest(Path(folder))
+    tree = open_sweep(folder)
+    arms = {name: tree.children[name].to_dataset() for name in manifest.scenarios}
+    first = arms[manifest.scenarios[0]]
+    columns = _columns(first["time"].values, manifest.table_times)
+    values: dict[str, dict[str, Floats]] = {}
+    for name, arm in arms.items():
+        good = np.isin(arm["status"].values, GOOD)[:, None]
+        values[name] = {readout: np.where(good, arm[readout].values[:, columns], np.nan) for readout in manifest.readouts}
+    root = tree.to_dataset()
+    inputs = [variable.values for name, variable in root.data_vars.items() if str(name).startswith(INPUT)]
+    return Ensemble(
+        title=manifest.title,
+        design_kind=str(manifest.design["kind"]),
+        seed=manifest.design["seed"],
+        numbers=root["sample"].values,
+        times=np.array(manifest.table_times),
+        values=values,
+        units={readout: str(first[readout].attrs["discsim_unit"]) for readout in manifest.readouts},
+        digits={readout: int(first[readout].attrs["digits"]) for readout in manifest.readouts},
+        status={name: arm["status"].values for name, arm in arms.items()},
+        reasons={name: arm["failure_reason"].values for name, arm in arms.items()},
+        inputs=swept_inputs(manifest, inputs),
+    )
+
+
+def sweep_counts(folder: Path, manifest: Manifest) -> dict[int, ShardSummary]:
+    """By sample the shard that counts, without reading any numbers."""
+    return latest(summarise(path, manifest.sweep) for path in shard_paths(folder / SHARDS))
+
+
+def _counting_rows(samples: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Of every shard the rows that no later shard replaces."""
+    owner = {int(number): shard for shard, numbers in enumerate(samples) for number in numbers}
+    return [
+        np.array([row for row, number in enumerate(numbers) if owner[int(number)] == shard], dtype=np.int64)
+        for shard, numbers in enumerate(samples)
+    ]
+
+
+def _joined(parts: Sequence[_Part]) -> xr.Dataset:
+    """Rows of several data sets along ``sample``, ordered by their numbers. A variable that one lacks is missing there."""
+    numbers = np.concatenate([dataset["sample"].values[rows] for dataset, rows in parts])
+    order = np.argsort(numbers)
+    first = parts[0][0]
+    coordinates = {str(name): variable.variable for name, variable in first.coords.items() if "sample" not in variable.dims}
+    coordinates["sample"] = xr.Variable(("sample",), numbers[order], first["sample"].attrs)
+    variables = {}
+    for name in dict.fromkeys(name for dataset, _ in parts for name in dataset.data_vars):
+        template = next(dataset[name] for dataset, _ in parts if name in dataset)
+        columns = [
+            dataset[name].values[rows] if name in dataset else np.full((len(rows), *template.shape[1:]), np.nan)
+            for dataset, rows in parts
+        ]
+        variables[name] = xr.Variable(template.dims, np.concatenate(columns)[order], template.attrs)
+    return xr.Dataset(variables, coordinates, first.attrs)
+
+
+def _columns(times: np.ndarray, wanted: Sequence[float]) -> list[int]:
+    found = []
+    for time in wanted:
+        hits = np.flatnonzero(np.isclose(times, time, rtol=1e-9, atol=1e-3))
+        if not hits.size:
+            raise ResultError(f"no step of the sweep ends at {time:g} s, a time of the study's table")
+        found.append(int(hits[-1]))
+    return found

@@ -1,0 +1,336 @@
+"""The driver of a sweep: which batches are missing, workers that solve them, and what is told meanwhile.
+
+Whatever was accepted is a shard, and a shard is never computed again. So the same command resumes a sweep that was interrupted
+in whatever way, and does nothing where all is there.
+"""
+
+from __future__ import annotations
+
+import collections
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import xarray as xr
+
+from discsim.problem.problem import Problem
+from discsim.problem.status import Status
+from discsim.study.config import resolve
+from discsim.study.design import Design, draw
+from discsim.study.environment import MissingTool
+from discsim.study.parameter_table import PARAMETERS, used_parameters
+from discsim.study.provenance import now
+from discsim.study.shards import Batch, ShardSummary, failed_records, inputs_dataset, shard_paths, summarise, write_shard
+from discsim.study.store import ResultError, remove_partial, write_text_file, write_tree
+from discsim.study.study import Study
+from discsim.study.sweep_check import CHECK_FILE, check_sweep
+from discsim.study.sweep_folder import (
+    DAMAGED,
+    LOG,
+    NOMINAL_FILE,
+    SHARDS,
+    STUDY_FILE,
+    Lock,
+    Manifest,
+    SweepChanged,
+    SweepUnwritable,
+    about,
+    changes,
+    design_table,
+    identity_of,
+    is_sweep,
+    load_manifest,
+    set_aside,
+)
+from discsim.study.sweep_plan import (
+    AS_USUAL,
+    DEFAULT_DEVICE,
+    DEFAULT_ENGINE,
+    SweepOptions,
+    check_options,
+    setups,
+    told,
+    usual_batch,
+)
+from discsim.study.sweep_pool import Died, Task, Workers, cores
+from discsim.study.sweep_result import open_ensemble, open_sweep
+from discsim.study.sweep_state import Hook, Phase, SweepProgress, Teller, silent
+from discsim.study.sweep_worker import Setup, Trouble, bare, choose_steps, run_batch
+from discsim.study.tree import parameters_dataset, root_dataset
+
+__all__ = ["SweepOptions", "SweepOutcome", "SweepProgress", "open_ensemble", "open_sweep", "run_sweep"]
+STARTS = 2  # a batch whose worker dies is started once more
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepOutcome:
+    """What a sweep came to. ``failed``: sample -> why; ``computed``: samples of this run; ``notes``: what else is to be said."""
+
+    folder: Path
+    total: int
+    failed: Mapping[int, str]
+    computed: int
+    notes: tuple[str, ...]
+
+
+def run_sweep(study: Study, folder: Path, options: SweepOptions = AS_USUAL, hook: Hook = silent) -> SweepOutcome:
+    """Run or resume the sweep of a study in a folder.
+
+    Raises ``SweepBusy`` (another driver), ``SweepChanged`` (a sweep of something else), ``MissingTool`` (an engine that is not
+    installed), ``SweepError`` (it cannot go on, such as a full disk) and ``ConfigError`` (no design, or one that cannot be).
+    """
+    config, design = resolve(study), draw(study)
+    check_options(options, design)
+    folder.mkdir(parents=True, exist_ok=True)
+    with Lock(folder) as lock:
+        return _Driver(study, config, design, folder, options, Teller(folder, lock, hook)).run()
+
+
+class _Driver:
+    """One run of the command, with the lock of the folder in hand."""
+
+    def __init__(self, study: Study, config: str, design: Design, folder: Path, options: SweepOptions, teller: Teller) -> None:
+        self.study, self.config, self.design = study, config, design
+        self.folder, self.options, self.teller = folder, options, teller
+        self.problem: Problem = bare(study.problem())
+        self.wanted = min(options.samples or design.count, design.count)
+        self.deaths: dict[tuple[int, int], int] = {}
+        self.attempts: dict[int, int] = {}
+        self.failed: dict[int, str] = {}
+        self.done: set[int] = set()
+        self.computed, self.last_failure = 0, ""
+        self.notes: list[str] = []
+
+    def run(self) -> SweepOutcome:
+        """The whole: resume or begin, missing batches, check."""
+        for place in (self.folder, self.folder / SHARDS):
+            remove_partial(place)
+        manifest = self._existing()
+        engine, device, batch = self._choices(manifest)
+        identity = identity_of(self.config, self.design.inputs, engine, device, batch)
+        manifest = self._kept(manifest, identity)
+        log = self.folder / LOG / "worker"
+        setup = Setup(self.config, self.design, engine, device, self.folder / SHARDS, log, self.options.plugins)
+        with Workers(setups(setup, self._workers())) as workers:
+            if manifest is None:
+                manifest = self._begun(workers, identity)
+            batches = self._missing(manifest, batch)
+            if batches:
+                (self.folder / CHECK_FILE).unlink(missing_ok=True)  # it speaks of fewer samples
+                self._solve(workers, batches, manifest)
+        self._check(manifest, setup)
+        self._tell("done")
+        self.teller.log(f"done: {len(self.done)} samples, {len(self._failed())} failed, {self.computed} computed now")
+        return SweepOutcome(self.folder, self.wanted, self._failed(), self.computed, tuple(self.notes))
+
+    def _workers(self) -> int:
+        return self.options.workers or len(cores())
+
+    def _existing(self) -> Manifest | None:
+        if not is_sweep(self.folder):
+            return None
+        try:
+            return load_manifest(self.folder)
+        except ResultError:
+            if not self.options.force:
+                raise
+            self._set_aside()
+            return None
+
+    def _choices(self, manifest: Manifest | None) -> tuple[str, str, int]:
+        """Engine, device and batch size: as asked, else as the folder has them, else the usual ones."""
+        given, before = self.options, {} if manifest is None else manifest.identity
+        engine = given.engine or before.get("engine", DEFAULT_ENGINE)
+        device = given.device or before.get("device", DEFAULT_DEVICE)
+        return engine, device, given.batch or before.get("batch", usual_batch(engine, device))
+
+    def _kept(self, manifest: Manifest | None, identity: Mapping[str, Any]) -> Manifest | None:
+        """The manifest to go on with; nothing where a sweep begins."""
+        if manifest is None:
+            return None
+        found = changes(manifest.identity, identity)
+        if not found:
+            return manifest
+        if not self.options.force:
+            what = "; ".join(found)
+            raise SweepChanged(
+                f"{self.folder}: holds a sweep of something else: {what}; --out DIR begins another one, --force begins anew here "
+                "and keeps the earlier one in replaced/"
+            )
+        self._set_aside()
+        return None
+
+    def _set_aside(self) -> None:
+        place = set_aside(self.folder)
+        self._note(f"the earlier sweep is kept in {place}")
+
+    def _note(self, line: str) -> None:
+        self.notes.append(line)
+        self.teller.log(line)
+
+    def _begun(self, workers: Workers, identity: Mapping[str, Any]) -> Manifest:
+        """Choose the step list and write down what the sweep is; from then on the folder is one of a sweep."""
+        self.teller.log(f"begins with engine {identity['engine']}")
+        outcome = workers.run_one(Task("steps", choose_steps), lambda running: self._tell("choosing steps"))
+        steps = tuple(told(outcome, "choosing the step list"))
+        nominal = root_dataset(self.study, self.problem, rows := used_parameters(self.study.scenarios, self.problem))
+        design = self.design
+        manifest = Manifest(
+            identity,
+            title=str(nominal.attrs["title"]),
+            created=now(),
+            steps=steps,
+            table_times=tuple(json.loads(nominal.attrs["discsim_table_times"])),
+            scenarios=tuple(self.study.scenarios),
+            readouts=tuple(readout.name for readout in self.problem.readouts),
+            mesh_hashes=tuple(dict.fromkeys(arm.mesh.hash for arm in self.problem.arms)),
+            design=design_table(design.kind, design.seed, design.inputs, design.count),
+            config_hash=str(nominal.attrs["discsim_config_hash"]),
+            check={},
+            about=about(),
+        )
+        root = inputs_dataset(design.inputs, range(design.count)).assign_attrs(nominal.attrs)
+        tree = xr.DataTree.from_dict({"/": root, f"/{PARAMETERS}": parameters_dataset(rows)}, name=None)
+        write_text_file(self.folder / STUDY_FILE, self.config)
+        write_tree(tree, self.folder / NOMINAL_FILE, overwrite=True)
+        manifest.save(self.folder)
+        return manifest
+
+    def _missing(self, manifest: Manifest, size: int) -> list[Batch]:
+        """Batches to run: samples that no shard has, and failed ones where a retry is asked for."""
+        summaries = self._intact(manifest)
+        for summary in summaries:
+            self._accept(summary)
+            self.attempts |= dict(zip(summary.samples, summary.attempts, strict=True))
+        absent = [sample for sample in range(self.wanted) if sample not in self.done]
+        blocks: dict[int, list[int]] = {}
+        for sample in absent:
+            blocks.setdefault(sample // size, []).append(sample)
+        batches = [self._batch(number, 0, samples) for number, samples in blocks.items()]
+        if self.options.retry_failed:
+            again = sorted(sample for sample in self.failed if sample < self.wanted)
+            generation = 1 + max((summary.generation for summary in summaries), default=0)
+            chunks = [again[first : first + size] for first in range(0, len(again), size)]
+            batches += [self._batch(number, generation, samples) for number, samples in enumerate(chunks)]
+            self.done -= set(again)
+            self.failed = {sample: why for sample, why in self.failed.items() if sample not in again}
+        return batches
+
+    def _batch(self, number: int, generation: int, samples: Iterable[int]) -> Batch:
+        chosen = tuple(samples)
+        return Batch(number, generation, chosen, tuple(self.attempts.get(sample, 0) + 1 for sample in chosen))
+
+    def _intact(self, manifest: Manifest) -> list[ShardSummary]:
+        """What is there; shards that are not what they were are moved aside."""
+        found = []
+        for path in shard_paths(self.folder / SHARDS):
+            try:
+                found.append(summarise(path, manifest.sweep))
+            except ResultError as error:
+                (self.folder / DAMAGED).mkdir(exist_ok=True)
+                path.rename(self.folder / DAMAGED / path.name)
+                self._note(f"{error}; it now lies in {DAMAGED}/")
+        return found
+
+    def _accept(self, summary: ShardSummary) -> None:
+        failed = summary.failed()
+        for sample in summary.samples:
+            self.done.add(sample)
+            self.failed.pop(sample, None)
+        self.failed |= failed
+
+    def _solve(self, workers: Workers, batches: list[Batch], manifest: Manifest) -> None:
+        """Run batches until each has a shard."""
+        attributes = self._attributes(manifest)
+        tasks = collections.deque(self._task(batch, manifest, attributes) for batch in batches)
+        self.teller.begin(len(self.done))
+        self.teller.log(f"{len(batches)} batches, {sum(len(batch.samples) for batch in batches)} samples to run")
+        for task, outcome in workers.run(tasks, lambda running: self._tell("running", running)):
+            batch: Batch = task.key
+            if isinstance(outcome, ShardSummary):
+                self._take(outcome)
+                continue
+            reason = self._reason(outcome)
+            place = (batch.generation, batch.number)
+            self.deaths[place] = self.deaths.get(place, 0) + 1
+            self.teller.log(f"batch {batch.number}.{batch.generation}: {reason}")
+            if self.deaths[place] < STARTS:
+                tasks.appendleft(self._task(batch.again(), manifest, attributes))
+            else:
+                self._take(self._crashed(batch, reason, manifest, attributes))
+        self._tell("running")
+
+    def _task(self, batch: Batch, manifest: Manifest, attributes: Mapping[str, Any]) -> Task:
+        return Task(batch, run_batch, (batch, manifest.steps, attributes))
+
+    def _take(self, summary: ShardSummary) -> None:
+        self._accept(summary)
+        self.computed += len(summary.samples)
+        self.teller.log(f"accepted {summary.path.name}: {len(summary.samples)} samples, {len(summary.failed())} failed")
+        for sample, why in summary.failed().items():
+            self.last_failure = f"sample {sample}: {why}"
+            self.teller.log(f"failed: {self.last_failure}")
+
+    def _reason(self, outcome: Died | Trouble) -> str:
+        """Why a batch gave nothing; raises where none could give anything."""
+        if isinstance(outcome, Died):
+            return str(outcome)
+        if outcome.kind == "tool":
+            raise MissingTool(outcome.reason)
+        if outcome.kind == "write":
+            raise SweepUnwritable(
+                f"{self.folder / SHARDS}: cannot be written to ({outcome.reason}); what is there is kept: make room, then sweep "
+                "again"
+            )
+        return outcome.reason
+
+    def _crashed(self, batch: Batch, reason: str, manifest: Manifest, attributes: Mapping[str, Any]) -> ShardSummary:
+        """The shard of a batch that was given up."""
+        advice = "discsim sweep --retry-failed runs it once more; a smaller --batch needs less memory."
+        records = [failed_records(self.problem, Status.CRASHED, f"{reason}, {STARTS} times", advice) for _ in batch.samples]
+        try:
+            path = write_shard(self.folder / SHARDS, batch, records, self.problem, self.design.inputs, manifest.steps, attributes)
+        except OSError as error:
+            raise SweepUnwritable(
+                f"{self.folder / SHARDS}: cannot be written to ({error}); make room, then sweep again"
+            ) from None
+        return summarise(path, manifest.sweep)
+
+    def _attributes(self, manifest: Manifest) -> dict[str, Any]:
+        """What every shard says of itself."""
+        code = manifest.about["code"]
+        return {
+            "discsim_schema": "discsim/1",
+            "discsim_sweep": manifest.sweep,
+            "title": manifest.title,
+            "discsim_config_hash": manifest.config_hash,
+            "discsim_engine": manifest.identity["engine"],
+            "discsim_version": code["version"],
+            "discsim_commit": code["commit"],
+            "discsim_code": manifest.identity["code"],
+        }
+
+    def _check(self, manifest: Manifest, setup: Setup) -> None:
+        """Have the reference engine rerun the samples that decide, where the study asks for it and it was not done yet."""
+        table = self.study.check
+        if not self.options.check or not table:
+            return
+        if (self.folder / CHECK_FILE).exists() and dict(manifest.check) == dict(table):
+            return
+        self.teller.begin(0)
+        note = check_sweep(self.folder, manifest, self.study, setup, self._workers(), self.teller)
+        if note:
+            self._note(f"not checked: {note}")
+        else:
+            dataclasses.replace(manifest, check=dict(table)).save(self.folder)
+
+    def _tell(self, phase: Phase, running: Iterable[Task] = ()) -> None:
+        inside = sum(len(task.key.samples) for task in running)
+        done = sum(sample < self.wanted for sample in self.done)
+        self.teller.tell(phase, done, self.wanted, failed=len(self._failed()), running=inside, last_failure=self.last_failure)
+
+    def _failed(self) -> dict[int, str]:
+        """Failed samples of those that are wanted, and why."""
+        return {sample: why for sample, why in sorted(self.failed.items()) if sample < self.wanted}

@@ -1,0 +1,82 @@
+"""How far a sweep is: told to whoever runs it, noted for other processes, and logged."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+from discsim.study.provenance import now
+from discsim.study.store import write_text_file
+from discsim.study.sweep_folder import LOG, STATE, Lock
+
+Phase = Literal["choosing steps", "running", "checking", "done"]
+_STATE_INTERVAL = 2.0  # seconds between two notes of the state
+
+
+@dataclasses.dataclass(frozen=True)
+class SweepProgress:
+    """How far a sweep is: samples done (failed ones too), failed, running and wanted; samples per second; seconds left."""
+
+    phase: Phase
+    done: int
+    failed: int
+    running: int
+    total: int
+    rate: float | None = None
+    left: float | None = None
+    last_failure: str = ""
+
+
+Hook = Callable[[SweepProgress], None]
+
+
+def silent(progress: SweepProgress) -> None:
+    """Tell nothing."""
+
+
+class Teller:
+    """Keeps the log, the state that other processes read, and the time left."""
+
+    def __init__(self, folder: Path, lock: Lock, hook: Hook) -> None:
+        self.folder, self.lock, self.hook = folder, lock, hook
+        self._noted, self._last = float("-inf"), ("", -1)
+        self._began, self._before = time.monotonic(), 0
+
+    def begin(self, done: int) -> None:
+        """The rate is that of what is done from now on."""
+        self._began, self._before = time.monotonic(), done
+
+    def tell(self, phase: Phase, done: int, total: int, **rest: Any) -> None:
+        """Tell how far the sweep is; called at least every second."""
+        elapsed, fresh = time.monotonic() - self._began, done - self._before
+        rate = fresh / elapsed if fresh > 0 and elapsed > 0.0 else None
+        left = (total - done) / rate if rate else None
+        progress = SweepProgress(phase, done, total=total, rate=rate, left=left, **rest)
+        self.hook(progress)
+        if (phase, done) != self._last or time.monotonic() - self._noted >= _STATE_INTERVAL:
+            self._last, self._noted = (phase, done), time.monotonic()
+            self.lock.renew()
+            state = dataclasses.asdict(progress) | {"updated": now()}
+            write_text_file(self.folder / STATE, json.dumps(state, indent=1) + "\n")
+
+    def log(self, line: str) -> None:
+        """A line in the log."""
+        path = self.folder / LOG / "sweep.log"
+        path.parent.mkdir(exist_ok=True)
+        with path.open("a", encoding="utf-8") as stream:
+            stream.write(f"{now()} {os.getpid()} {line}\n")
+
+
+def load_state(folder: Path) -> SweepProgress | None:
+    """What the last driver noted; nothing where there is no such note."""
+    try:
+        table = json.loads((folder / STATE).read_text(encoding="utf-8"))
+        table.pop("updated")
+        return SweepProgress(**table)
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,229 @@
+"""What a worker process of a sweep does: one batch after another on one core, alone with its engine.
+
+A worker returns words, never numbers: what it computed lies in a shard when it says so. It ends as soon as its driver does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import faulthandler
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any, Literal
+
+from discsim.problem.discretisation import DiscretisationError
+from discsim.problem.engine import Engine
+from discsim.problem.problem import Problem
+from discsim.problem.record import ArmRecord
+from discsim.problem.status import Status
+from discsim.quantities.parameters import ParameterError
+from discsim.study.design import Design, sample_study
+from discsim.study.environment import MissingTool, need_compiler
+from discsim.study.messages import ConfigError
+from discsim.study.shards import Batch, ShardSummary, failed_records, summarise, write_shard
+from discsim.study.study import Study, make_engine
+
+# One thread a worker: results that depend on neither the number of workers nor that of cores, and no two fight for a core.
+SINGLE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+XLA_SINGLE_THREAD = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """What a worker is told at its start.
+
+    ``config``: the resolved experiment file; ``plugins``: folder of modules with mechanisms of the user's, whose import was
+    allowed; ``core``: the one to run on, where the system can pin a process.
+    """
+
+    config: str
+    design: Design
+    engine: str
+    device: str
+    shards: Path
+    log: Path
+    plugins: Path | None = None
+    core: int | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class Trouble:
+    """Why a task gave nothing: a tool is missing, the engine raised, or the shard could not be written."""
+
+    kind: Literal["tool", "engine", "write"]
+    reason: str
+
+
+@contextlib.contextmanager
+def single_threaded() -> Iterator[None]:
+    """Environment in which a worker is started: libraries read it when they are loaded, so it has to be there before."""
+    flags = f"{os.environ.get('XLA_FLAGS', '')} {XLA_SINGLE_THREAD}".strip()
+    wanted = SINGLE_THREAD | {"XLA_FLAGS": flags}
+    before = {name: os.environ.get(name) for name in wanted}
+    os.environ.update(wanted)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+_setup: Setup | None = None
+_model: _Model | None = None
+
+
+def start(setup: Setup, life: Connection) -> None:
+    """First thing in a worker: its log, its core, and an end together with its driver. Nothing here may fail for the study."""
+    global _setup
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the driver's to handle
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    setup.log.parent.mkdir(parents=True, exist_ok=True)
+    stream = os.open(setup.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+    for descriptor in (1, 2):  # also what libraries in C write
+        os.dup2(stream, descriptor)
+    faulthandler.enable()
+    threading.Thread(target=_end_with_driver, args=(life,), daemon=True).start()
+    if setup.core is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {setup.core})
+    _setup = setup
+
+
+def _end_with_driver(life: Connection) -> None:
+    """Wait until the other end of the pipe is closed, which the end of the driver does as well."""
+    with contextlib.suppress(EOFError, OSError):
+        life.recv()
+    os._exit(1)
+
+
+class _Model:
+    """Study and engine of this process, made at the first task."""
+
+    def __init__(self, setup: Setup) -> None:
+        from discsim.study.config import study_from_text
+
+        self.study: Study = study_from_text(setup.config, source="the study", folder=setup.plugins, allow_plugin=True)
+        self.nominal = bare(self.study.problem())
+        self.engine: Engine = _engine(setup.engine, setup.device)
+
+    def problem(self, design: Design, sample: int) -> Problem | str:
+        """The problem of a sample, or why there is none."""
+        try:
+            return bare(sample_study(self.study, design, sample).problem())
+        except (ConfigError, ParameterError) as error:
+            return " ".join(str(error).split())
+
+
+def _engine(name: str, device: str) -> Engine:
+    """The engine; raises ``MissingTool`` where this machine lacks what it needs."""
+    if name == "fem":
+        need_compiler()
+    try:
+        return make_engine(name, device=device)
+    except (ImportError, ValueError) as error:
+        raise MissingTool(str(error)) from error
+
+
+def bare(problem: Problem) -> Problem:
+    """The problem without fields: a sweep keeps readouts."""
+    return dataclasses.replace(problem, field_times=())
+
+
+def choose_steps() -> tuple[float, ...] | Trouble:
+    """The step list of the study, from its nominal values."""
+    return _tried(lambda setup, model: tuple(float(end) for end in model.engine.choose_steps(model.nominal)))
+
+
+def run_batch(batch: Batch, steps: tuple[float, ...], attributes: Mapping[str, Any]) -> ShardSummary | Trouble:
+    """Solve a batch and write its shard, with what it is to say of itself."""
+    found = _tried(lambda setup, model: _solved(setup, model, batch.samples, steps))
+    if isinstance(found, Trouble):
+        return found
+    assert _setup is not None and _model is not None
+    return _written(_setup, batch, found, _model.nominal, steps, attributes)
+
+
+def record_sample(sample: int, steps: tuple[float, ...]) -> list[ArmRecord] | Trouble:
+    """Solve one sample and return its records: for the check, which looks at few."""
+    found = _tried(lambda setup, model: _solved(setup, model, (sample,), steps))
+    return found if isinstance(found, Trouble) else list(found[0])
+
+
+def time_samples(samples: tuple[int, ...], steps: tuple[float, ...]) -> tuple[float, float] | Trouble:
+    """Seconds of the first run of some samples (with all that is compiled) and of a second one."""
+
+    def timed(setup: Setup, model: _Model) -> tuple[float, float]:
+        taken = []
+        for _ in range(2):
+            began = time.perf_counter()
+            _solved(setup, model, samples, steps)
+            taken.append(time.perf_counter() - began)
+        return taken[0], taken[1]
+
+    return _tried(timed)
+
+
+def _solved(setup: Setup, model: _Model, samples: Sequence[int], steps: tuple[float, ...]) -> list[list[ArmRecord]]:
+    """Records of some samples, an inner list per sample. A sample whose inputs make no study fails alone."""
+    problems = [model.problem(setup.design, sample) for sample in samples]
+    runnable = [problem for problem in problems if not isinstance(problem, str)]
+    solved = iter(model.engine.run_many(runnable, steps) if runnable else [])
+    records = []
+    for problem in problems:
+        if isinstance(problem, str):
+            advice = "Narrow the ranges in [design.vary], or drop the combination."
+            records.append(failed_records(model.nominal, Status.INVALID_INPUT, problem, advice))
+        else:
+            records.append(list(next(solved)))
+    if next(solved, None) is not None:
+        raise ValueError(f"engine {setup.engine} gave records of more samples than it was given")
+    return records
+
+
+def _written(
+    setup: Setup,
+    batch: Batch,
+    records: list[list[ArmRecord]],
+    nominal: Problem,
+    steps: tuple[float, ...],
+    attributes: Mapping[str, Any],
+) -> ShardSummary | Trouble:
+    try:
+        path = write_shard(setup.shards, batch, records, nominal, setup.design.inputs, steps, attributes)
+        return summarise(path, attributes["discsim_sweep"])
+    except (OSError, RuntimeError) as error:  # HDF5 tells some faults of a disk as RuntimeError
+        traceback.print_exc()
+        return Trouble("write", _one_line(error))
+    except ValueError as error:  # records that are not what an engine owes
+        traceback.print_exc()
+        return Trouble("engine", _one_line(error))
+
+
+def _tried[T](task: Callable[[Setup, _Model], T]) -> T | Trouble:
+    """The outcome of a task. Errors become words: not every exception survives the way to another process."""
+    global _model
+    assert _setup is not None, "a task before the start of its worker"
+    try:
+        if _model is None:
+            _model = _Model(_setup)
+        return task(_setup, _model)
+    except (ImportError, MissingTool, DiscretisationError) as error:
+        traceback.print_exc()
+        return Trouble("tool", str(error))
+    except Exception as error:  # whatever an engine or a library beneath raises; the log has the whole of it
+        traceback.print_exc()
+        return Trouble("engine", _one_line(error))
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or "no message"
+    return f"{type(error).__name__}: {text}"[:400]

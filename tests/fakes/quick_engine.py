@@ -1,0 +1,108 @@
+"""An engine that takes no time, for tests of what surrounds engines. Worker processes import it by name.
+
+Sample i of ``QUICK_STUDY`` has the active load 0.20 + 0.005 i MPa. Files in the folder that ``QUICK_ENGINE`` names tell what happens
+to it: ``kill-i`` (the process is killed as often as the file holds characters), ``raise-i``, ``fail-i`` (stops half way), ``crash-steps``
+(the process is killed while it chooses steps), ``wait`` (nothing ends while it is there). ``ran`` gets a line per sample that is begun.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from discsim.problem.engine import Engine, ProgressHook
+from discsim.problem.problem import Arm, Problem
+from discsim.problem.record import ArmRecord
+from discsim.problem.status import Failure, Status
+
+ENGINE = "quick_engine:QuickEngine"
+COUNT = 10
+QUICK_STUDY = f"""
+schema = "discsim/1"
+title = "quick"
+duration = "2 year"
+[disc]
+preset = "L4-L5"
+grade = 3
+mesh_level = 1
+[scenarios.untreated]
+[[scenarios.cells.therapy]]
+kind = "stem_cell_injection"
+at = "0 day"
+[readouts]
+use = ["viable_cells", "glucose_min"]
+[output]
+times = ["0 year", "1 year"]
+[design]
+kind = "list"
+[design.vary]
+"loading.active" = {{ values = [{", ".join(f'"{0.2 + 0.005 * i:.3f} MPa"' for i in range(COUNT))}] }}
+"stem_cells.undifferentiated_demand" = {{ values = [{", ".join(str(1.0 + 0.1 * i) for i in range(COUNT))}] }}
+"""
+
+
+def folder() -> Path | None:
+    """Where the files lie that tell what happens."""
+    return Path(os.environ["QUICK_ENGINE"]) if "QUICK_ENGINE" in os.environ else None
+
+
+class QuickEngine(Engine):
+    """Readouts by formula; both arms of a sample end alike."""
+
+    name = "quick"
+
+    def choose_steps(self, problem: Problem) -> tuple[float, ...]:
+        place = folder()
+        if place and (place / "crash-steps").exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+        return tuple(problem.duration * share for share in (0.1, 0.25, 0.5, 0.75, 1.0))
+
+    def run(
+        self, problem: Problem, progress: ProgressHook | None = None, steps: tuple[float, ...] | None = None
+    ) -> list[ArmRecord]:
+        sample = round((problem.arms[0].values["loading.active"] - 0.2) / 0.005)
+        fails = happen(sample)
+        return [record(arm, sample, steps or self.choose_steps(problem), fails) for arm in problem.arms]
+
+
+def happen(sample: int) -> bool:
+    """Do what the files tell; whether the sample is to fail."""
+    place = folder()
+    if place is None:
+        return False
+    with (place / "ran").open("a") as stream:
+        stream.write(f"{sample} {os.getpid()}\n")
+    while (place / "wait").exists():
+        time.sleep(0.02)
+    kill = place / f"kill-{sample}"
+    if kill.exists() and (left := kill.read_text()):
+        kill.write_text(left[1:])
+        os.kill(os.getpid(), signal.SIGKILL)
+    if (place / f"raise-{sample}").exists():
+        raise ArithmeticError(f"no number for sample {sample}\nand more")
+    return (place / f"fail-{sample}").exists()
+
+
+def record(arm: Arm, sample: int, steps: tuple[float, ...], fails: bool) -> ArmRecord:
+    """Values that rise with the sample and fall with time; a failed sample still has numbers after its end."""
+    times = [0.0, *steps]
+    bonus = 1.0 if arm.doses else 0.0
+    fade = [1.0 - time / (10.0 * steps[-1]) for time in times]
+    found = ArmRecord(
+        arm.name,
+        times,
+        {"viable_cells": [(20.0 + sample + bonus) * share for share in fade], "glucose_min": [share for share in fade]},
+        {"cell_density:died": [100.0 * (1.0 - share) for share in fade]},
+        status=Status.OK,
+        history=[
+            {"time": end, "dt": 1.0, "iterations": 3 * number, "factorisations": number, "cuts": 0}
+            for number, end in enumerate(steps, start=1)
+        ],
+        seconds={"total": 0.25},
+    )
+    if fails:
+        found.status = Status.NONCONVERGED
+        found.failure = Failure(Status.NONCONVERGED, "Newton stalled", times[len(times) // 2], "Try something.")
+    return found
