@@ -51,9 +51,9 @@ class Tolerances:
     rate: float = 1e-10
 
 
-# For thousands of samples: changes no readout by more than 3e-7 of itself in ten years (benchmarks/sweep.py), and takes two thirds
-# of the iterations.
-SWEEP_TOLERANCES = Tolerances(1e-5, 1e-8)
+# For thousands of samples: changes no readout by more than 4e-6 of itself in ten years (benchmarks/sweep.py), and takes half of
+# the iterations.
+SWEEP_TOLERANCES = Tolerances(1e-4, 1e-7)
 
 
 @dataclasses.dataclass(frozen=True)

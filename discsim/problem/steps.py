@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
+
+import numpy as np
 
 from discsim.problem.problem import Problem, StepRule
 
@@ -93,3 +96,51 @@ def steps_through(steps: tuple[float, ...], problem: Problem) -> tuple[float, ..
             size *= rule.growth
         times.sort()
     return tuple(times)
+
+
+def calendar_order(problem: Problem) -> tuple[int, ...]:
+    """In which order the times of a problem fall, equal ones at one place: start, end, output and field times, then every arm's
+    doses and parameter changes."""
+    times = [0.0, problem.duration, *problem.output_times, *problem.field_times]
+    for arm in problem.arms:
+        times += [dose.at for dose in arm.doses] + [at for at, _ in arm.changes]
+    places = np.unique(np.array(times), return_inverse=True)[1]
+    return tuple(int(place) for place in places)
+
+
+def warped_steps(steps: Sequence[float], nominal: Problem, problem: Problem) -> tuple[float, ...]:
+    """A step list of ``nominal`` carried over to a problem whose doses and events fall a little earlier or later.
+
+    Between two times of the calendar the ends of steps move along in proportion, so that readouts depend smoothly on the times
+    of doses and events. Raises ``ValueError`` where the two calendars are not the same times in the same order.
+    """
+    if nominal.breakpoints() == problem.breakpoints():
+        return tuple(steps)
+    return tuple(float(end) for end in np.interp(np.array(steps), *calendar_warp(steps, nominal, problem)))
+
+
+def calendar_warp(steps: Sequence[float], nominal: Problem, problem: Problem) -> tuple[list[float], list[float]]:
+    """Times of ``nominal`` and where they lie in ``problem``; a straight line between them moves every other time.
+
+    They are those of the calendar, and the ends of the shortest steps right after each: these keep their length, because an
+    engine judges a step by whether it may still be cut. Raises ``ValueError`` as ``warped_steps`` does.
+    """
+    if calendar_order(nominal) != calendar_order(problem):
+        raise ValueError(
+            "a dose or event falls on or passes another time of the calendar (start, output time, dose, event), where steps "
+            "begin anew and readouts have no slope; move it by some hours"
+        )
+    old, new = nominal.breakpoints(), problem.breakpoints()
+    before, after = [old[0]], [new[0]]
+    for a, b, moved, end in zip(old, old[1:], new, new[1:], strict=False):
+        kept = a
+        for step in (t for t in steps if a < t < b):
+            if step - kept > 1.001 * nominal.steps.first or step - a > 0.5 * min(b - a, end - moved):
+                break
+            kept = step
+        if kept > a:
+            before.append(kept)
+            after.append(moved + kept - a)
+        before.append(b)
+        after.append(end)
+    return before, after

@@ -144,6 +144,7 @@ class SweepEngine(Engine):
 def prepare(device: str = "cpu") -> None:
     """Double precision, device and compile cache; raises ``ValueError`` with the way out where one is not to be had."""
     jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_cpu_enable_async_dispatch", False)  # one worker, one thread: no second one between driver and kernels
     if not jax.numpy.zeros(1).dtype == jax.numpy.float64:
         raise ValueError("JAX computes in single precision here; unset JAX_ENABLE_X64=0 and start anew")
     jax.config.update("jax_compilation_cache_dir", os.environ.get("JAX_COMPILATION_CACHE_DIR") or str(cache_folder() / "jax"))

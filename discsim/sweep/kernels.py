@@ -13,6 +13,7 @@ import numpy as np
 from discsim.problem.discretisation import Discretisation
 from discsim.problem.point import PointModel
 from discsim.problem.problem import Problem
+from discsim.sweep.coupling import couplings
 from discsim.sweep.forms import LaneForms
 from discsim.sweep.inputs import Layout
 from discsim.sweep.linsolve import Pattern
@@ -66,6 +67,9 @@ class Kernels:
         self.model = PointModel(problem.composition, problem.material)
         rules = problem.composition.boundaries(arm.values)
         self.forms = forms = LaneForms(self.model, d, layout, rules, self.free)
+        for part in (forms.solutes, forms.signals):
+            if part is not None:
+                part.separate(couplings(forms, part.names))
         self.readouts = problem.readouts
 
         def over_lanes(name: str, function: Callable[..., Any], axes: tuple[Any, ...]) -> Any:

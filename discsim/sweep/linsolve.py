@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import scipy.sparse as sparse
+from scipy.sparse.csgraph import connected_components
 from scipy.sparse.linalg import splu
 
 
@@ -53,7 +54,11 @@ class LinearSolver(abc.ABC):
 
 
 class SparseDirect(LinearSolver):
-    """SuperLU, symmetric fill-reducing order, found once per pattern and kept."""
+    """SuperLU with a symmetric fill-reducing order, found once per pattern and kept.
+
+    Unknowns that no entry joins are factored apart, and only where a right-hand side is not zero there: a signal that no therapy
+    brings costs nothing.
+    """
 
     xp = np
 
@@ -61,40 +66,60 @@ class SparseDirect(LinearSolver):
         rows, columns = pattern.keys()
         self.size = pattern.size
         self._keep, self._held = pattern.keep, np.ones(len(pattern.held))
-        self._order = _fill_reducing(rows, columns, self.size)
-        place = np.empty(self.size, dtype=np.int64)
-        place[self._order] = np.arange(self.size)
-        slots, self._slot = np.unique(place[columns] * self.size + place[rows], return_inverse=True)
-        self._indices = (slots % self.size).astype(np.int32)
-        self._indptr = np.searchsorted(slots // self.size, np.arange(self.size + 1)).astype(np.int32)
-        self._factors: list[Any] = [None] * lanes
-
-    def matrix(self, entries: np.ndarray) -> sparse.csc_matrix:
-        """One lane's matrix, in the fill-reducing order."""
-        given = np.concatenate([entries.reshape(-1)[self._keep], self._held])
-        data = np.bincount(self._slot, weights=given, minlength=len(self._indices))
-        return sparse.csc_matrix((data, self._indices, self._indptr), shape=(self.size, self.size))
+        graph = sparse.csr_matrix((np.ones(len(rows)), (rows, columns)), shape=(self.size, self.size))
+        count, part = connected_components(graph, directed=False)
+        self._blocks = [_Block(np.flatnonzero(part == number), rows, columns) for number in range(count)]
+        self._entries: list[np.ndarray | None] = [None] * lanes
+        self._factors: list[dict[int, Any]] = [{} for _ in range(lanes)]
 
     def factor(self, entries: Any, which: np.ndarray) -> None:
         entries = np.asarray(entries)
         for lane in np.flatnonzero(which):
-            try:
-                self._factors[lane] = splu(
-                    self.matrix(entries[lane]), permc_spec="NATURAL", diag_pivot_thresh=0.0, options={"SymmetricMode": True}
-                )
-            except RuntimeError:  # singular, or not finite: the solve gives NaN and Newton's method takes it from there
-                self._factors[lane] = None
+            self._entries[lane] = np.concatenate([entries[lane].reshape(-1)[self._keep], self._held])
+            self._factors[lane] = {}
 
     def solve(self, vectors: Any, which: np.ndarray, transposed: bool = False) -> np.ndarray:
         vectors = np.asarray(vectors)
-        found = np.zeros((len(self._factors), self.size))
+        found = np.zeros((len(self._entries), self.size))
         for lane in np.flatnonzero(which):
-            factor = self._factors[lane]
-            if factor is None:
+            entries, factors = self._entries[lane], self._factors[lane]
+            if entries is None:
                 found[lane] = np.nan
-            else:
-                found[lane, self._order] = factor.solve(vectors[lane, self._order], trans="T" if transposed else "N")
+                continue
+            for number, block in enumerate(self._blocks):
+                given = vectors[lane, block.order]
+                if not given.any():
+                    continue
+                if number not in factors:
+                    factors[number] = block.factor(entries)
+                solved = np.nan if factors[number] is None else factors[number].solve(given, trans="T" if transposed else "N")
+                found[lane, block.order] = solved
         return found
+
+
+class _Block:
+    """Unknowns that are joined with one another: their order, and where entries go in the matrix in that order."""
+
+    def __init__(self, members: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> None:
+        self._mine = np.flatnonzero(np.isin(rows, members))
+        local = np.searchsorted(members, rows[self._mine]), np.searchsorted(members, columns[self._mine])
+        size = self._size = len(members)
+        order = _fill_reducing(*local, size)
+        self.order = members[order]
+        place = np.empty(size, dtype=np.int64)
+        place[order] = np.arange(size)
+        slots, self._slot = np.unique(place[local[1]] * size + place[local[0]], return_inverse=True)
+        self._indices = (slots % size).astype(np.int32)
+        self._indptr = np.searchsorted(slots // size, np.arange(size + 1)).astype(np.int32)
+
+    def factor(self, entries: np.ndarray) -> Any:
+        """SuperLU's factor, or none where the matrix is singular or not finite (Newton's method takes it from there)."""
+        data = np.bincount(self._slot, weights=entries[self._mine], minlength=len(self._indices))
+        matrix = sparse.csc_matrix((data, self._indices, self._indptr), shape=(self._size, self._size))
+        try:
+            return splu(matrix, permc_spec="NATURAL", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+        except RuntimeError:
+            return None
 
 
 def _fill_reducing(rows: np.ndarray, columns: np.ndarray, size: int) -> np.ndarray:

@@ -14,7 +14,6 @@ import jax.numpy as jnp
 import numpy as np
 
 from discsim.problem.status import Status, StepFailed
-from discsim.sweep.coupling import couplings
 from discsim.sweep.kernels import Kernels
 from discsim.sweep.linsolve import LinearSolver, SparseDirect
 from discsim.sweep.newton import ChordNewton
@@ -65,11 +64,11 @@ class LaneModel:
         forms = kernels.forms
         nf, ns = len(kernels.model.solutes), len(kernels.model.signals)
         self.mechanics = ChordNewton(solver(kernels.mechanics_pattern(), lanes), lanes, absolute=1e-7, relative=1e-13)
-        solutes = kernels.nodal_pattern(nf, forms.solutes.fixed, couplings(forms, kernels.model.solutes))
+        solutes = kernels.nodal_pattern(nf, forms.solutes.fixed, forms.solutes.coupled)
         self.nutrients = ChordNewton(solver(solutes, lanes), lanes, absolute=1e-10, relative=1e-14)
         self.signalling: ChordNewton | None = None
         if forms.signals is not None:
-            signals = kernels.nodal_pattern(ns, forms.signals.fixed, couplings(forms, kernels.model.signals))
+            signals = kernels.nodal_pattern(ns, forms.signals.fixed, forms.signals.coupled)
             self.signalling = ChordNewton(solver(signals, lanes), lanes, absolute=0.0, relative=1e-9)
         self.mesh_hash = ""
         self._shape: Any = None

@@ -77,7 +77,16 @@ class Diffusion:
         self.fixed = np.zeros((d.vertex_count, len(names)), dtype=bool)
         for index, surface in self.levels:
             self.fixed[d.vertices_on[surface], index] = True
+        self.separate(np.ones((len(names), len(names)), dtype=bool))
         self.vertices_on = {surface: d.vertices_on[surface] for _, surface in self.levels}
+
+    def separate(self, coupled: np.ndarray) -> None:
+        """Say which field's balance reads which field, (fields, fields); by default every one may read every other."""
+        self.coupled, self.colours = coupled, np.zeros(len(self.names), dtype=np.int64)
+        for field in range(len(self.names)):
+            meets = [other for other in range(field) if (coupled[:, field] & coupled[:, other]).any()]
+            taken = {int(self.colours[other]) for other in meets}
+            self.colours[field] = next(colour for colour in range(field + 1) if colour not in taken)
 
     def level_values(self, values: Any, like: Any) -> Any:
         """Values of the fixed rows, (vertices, fields); zero elsewhere."""
@@ -107,17 +116,21 @@ class Diffusion:
     ) -> tuple[Any, Any]:
         """Element matrices (cells, own, own), own = vertices per cell x fields, and facet matrices (facets, v, v, fields)."""
         at = c[t["cells"]]
-        own = at.shape[1] * at.shape[2]
-        directions = jnp.eye(own).reshape(own, 1, at.shape[1], at.shape[2])
+        corners, fields = at.shape[1], at.shape[2]
+        # one direction per corner and colour: fields of one colour never meet in a balance, so their columns come apart again
+        groups = jnp.asarray(self.colours[None, :] == np.arange(self.colours.max() + 1)[:, None], dtype=float)
+        directions = jnp.einsum("vw,gf->vgwf", jnp.eye(corners), groups).reshape(-1, 1, corners, fields)
 
         def element(at: Any) -> Any:
             return self._element(t, values, deformed, pointwise, others, at, rates)
 
         _, push = jax.linearize(element, at)
-        columns = jax.vmap(lambda d: push(jnp.broadcast_to(d, at.shape)))(directions)
+        pushed = jax.vmap(lambda d: push(jnp.broadcast_to(d, at.shape)))(directions)
+        pushed = pushed.reshape(corners, -1, *at.shape)[:, self.colours]  # (corner, field, cells, own corner, own field)
+        columns = jnp.einsum("vfcwk,kf->cwkvf", pushed, jnp.asarray(self.coupled, dtype=float))
         exchange, _ = self._exchange(t, values)
         facets = self.exchange_matrix(t, deformed)[:, :, :, None] * exchange[:, None, None, :]
-        return jnp.moveaxis(columns.reshape(own, at.shape[0], own), 0, 2), facets
+        return columns.reshape(at.shape[0], corners * fields, corners * fields), facets
 
     def exchange_matrix(self, t: Tables, deformed: Any) -> Any:
         """int phi_v phi_w dA on every facet, (facets, v, v)."""
