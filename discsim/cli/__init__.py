@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 from rich.console import Console
 
-from discsim.cli import catalogue, sweep, verdicts, vv
+from discsim.cli import catalogue, optimise, sweep, tabulate, verdicts, vv
 from discsim.cli.common import (
     BAD_INPUT,
     ENVIRONMENT,
@@ -256,5 +256,7 @@ def doctor() -> None:
         raise Stop(ENVIRONMENT)
 
 
+tabulate.register(app)
 verdicts.register(app)
+optimise.register(app)
 vv.register(app)

@@ -31,7 +31,8 @@ class Place:
         if self.kind == "nucleus":
             return mask
         scale = (3.0 * self.volume / (4.0 * math.pi * region_radius**2 * region_height)) ** (1.0 / 3.0)
-        distance = xp.sqrt((radius / region_radius) ** 2 + (height / region_height) ** 2) / scale
+        # the last term, lost in round-off anywhere else, gives the root a slope at the very centre
+        distance = xp.sqrt((radius / region_radius) ** 2 + (height / region_height) ** 2 + 1e-30) / scale
         return mask / (1.0 + xp.exp(xp.clip((distance - 1.0) / 0.05, -50.0, 50.0)))
 
 

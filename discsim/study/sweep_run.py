@@ -117,6 +117,7 @@ class _Driver:
             if manifest is None:
                 manifest = self._begun(workers, identity)
             batches = self._missing(manifest, batch)
+            self.teller.begin(len(self.done))
             if batches:
                 (self.folder / CHECK_FILE).unlink(missing_ok=True)  # it speaks of fewer samples
                 self._solve(workers, batches, manifest)
@@ -245,7 +246,6 @@ class _Driver:
         """Run batches until each has a shard."""
         attributes = self._attributes(manifest)
         tasks = collections.deque(self._task(batch, manifest, attributes) for batch in batches)
-        self.teller.begin(len(self.done))
         self.teller.log(f"{len(batches)} batches, {sum(len(batch.samples) for batch in batches)} samples to run")
         for task, outcome in workers.run(tasks, lambda running: self._tell("running", running)):
             batch: Batch = task.key

@@ -26,6 +26,9 @@ def couplings(forms: LaneForms, names: tuple[str, ...]) -> np.ndarray:
         nodal = dict(zip(names, values, strict=True)) | others
         changes = model.changes(parameters, pointwise, nodal, number, masks)
         diffusivity = model.composition.diffusivities(parameters, changes.values)
+        if names == model.solutes:  # the cells after the step are eliminated: whoever reads them reads what they die of
+            cells, _ = model.advance_cells(parameters, pointwise, nodal, number, masks, number)
+            changes = model.changes(parameters, {**pointwise, **cells}, nodal, number, masks)
         rates = model.solute_rates(changes) | (model.signal_rates(changes, nodal) if model.signals else {})
         return [number * (rates[name] + 0.0) + number * diffusivity[name] for name in names]
 
