@@ -2,8 +2,8 @@
 
     python benchmarks/sweep.py [--mesh-level 1 2 3] [--arms untreated both] [--repeats 2]
 
-Both engines run the same arms of experiments/cells_vs_gene on the same step list with the same tolerances, in turn within one process
-and on one core; every time is taken after compilation, prestress included, and is processor time. Nothing here is asserted.
+Both engines run the same arms of experiments/cells_vs_gene on the same step list with the same tolerances, in turn within one
+process and on one core; times are processor time after compilation, prestress included. Nothing here is asserted.
 """
 
 from __future__ import annotations
@@ -116,7 +116,9 @@ def variants(console: Console, level: int, arm: str, repeats: int) -> None:
     lanes.run_many([loose] * 4, steps)
     start = time.process_time()
     found = lanes.run_many([loose] * 4, steps)[0]
-    table.add_row("4 lanes at once (the same disc)", f"{(time.process_time() - start) / 4:.2f}", f"{difference(found, exact):.1e}")
+    table.add_row(
+        "4 lanes at once (the same disc)", f"{(time.process_time() - start) / 4:.2f}", f"{difference(found, exact):.1e}"
+    )
     for repeat in range(2):  # the first compiles
         start = time.process_time()
         adjoint = Adjoint(engine.batch(tight, tight.arms[0]), tight, tight.arms[0], steps)
@@ -125,7 +127,9 @@ def variants(console: Console, level: int, arm: str, repeats: int) -> None:
             model.rounds = None
         gradient = time.process_time() - start
         if repeat:
-            table.add_row("gradient of one readout by everything, forward run included", f"{gradient:.2f}", f"{gradient / cost:.2f} runs")
+            table.add_row(
+                "gradient of one readout by everything, forward run included", f"{gradient:.2f}", f"{gradient / cost:.2f} runs"
+            )
     console.print(table)
 
 

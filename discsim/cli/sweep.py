@@ -50,7 +50,7 @@ def sweep(
     samples: Annotated[int | None, typer.Option(metavar="N", help="Only the first N samples of the design.")] = None,
     engine: Annotated[str | None, typer.Option(metavar="sweep|fem", help="Engine; sweep where left out.")] = None,
     overrides: Override = None,
-    check: Annotated[bool, typer.Option(help="Have the reference engine rerun the samples that the check table asks for.")] = True,
+    check: Annotated[bool, typer.Option(help="Have the reference engine rerun some samples, as the check table asks.")] = True,
     force: Annotated[
         bool, typer.Option("--force", help="Where the folder holds a sweep of something else: put it aside, begin anew.")
     ] = False,

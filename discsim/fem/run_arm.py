@@ -9,11 +9,10 @@ import numpy as np
 
 from discsim.fem.disc_model import DiscModel
 from discsim.fem.homeostasis import start_from_homeostasis
-from discsim.problem.problem import DAY, Arm, Problem
+from discsim.problem.problem import Arm, Problem
 from discsim.problem.record import ArmRecord, FieldFrame
 from discsim.problem.status import ADVICE, Failure, Status, StepFailed, StepTooCoarse
-from discsim.problem.steps import FOLLOWER_FACTOR, StepController
-
+from discsim.problem.steps import FOLLOWER_FACTOR, StepController, same_time
 
 
 class ArmRun:
@@ -54,17 +53,17 @@ class ArmRun:
         except StepFailed:
             self.model.state.restore(saved)
             raise
-        if happened or any(_same(t, self.now) for t in self.problem.event_times()):
+        if happened or any(same_time(t, self.now) for t in self.problem.event_times()):
             self._previous = None  # the line through the last two states means nothing across an event
 
     def _events_now(self) -> bool:
         happened = False
         for at, changes in self.arm.changes:
-            if _same(at, self.now):
+            if same_time(at, self.now):
                 self.model.set_parameters(changes)
                 happened = True
         for dose in self.arm.doses:
-            if _same(dose.at, self.now):
+            if same_time(dose.at, self.now):
                 found = self.model.deposit(dose)
                 if f"{dose.field}:injected" in self._ledger:
                     self._ledger[f"{dose.field}:injected"] += found
@@ -152,7 +151,7 @@ class ArmRun:
             record.readouts.setdefault(readout.name, []).append(float(readout.function(snapshot)))
         for key, amount in self._ledger.items():
             record.ledger.setdefault(key, []).append(amount)
-        if any(_same(t, self.now) for t in self.problem.field_times):
+        if any(same_time(t, self.now) for t in self.problem.field_times):
             self._frame()
 
     def _frame(self) -> None:
@@ -168,7 +167,7 @@ class ArmRun:
 
     def _fail(self, failure: StepFailed) -> None:
         self._mesh()
-        if self.record.times and self.problem.field_times and not any(_same(f.time, self.now) for f in self.record.frames):
+        if self.record.times and self.problem.field_times and not any(same_time(f.time, self.now) for f in self.record.frames):
             self._frame()  # the last good state: what the disc looked like when the run ended
         self.record.status = failure.status
         advice = ADVICE.get(failure.status, "See the step history.")
@@ -229,12 +228,8 @@ class ArmRun:
                 self._fail(failure)
                 return tuple(steps)
             self._write()
-            if any(_same(t, end) for t in events):
+            if any(same_time(t, end) for t in events):
                 control.restart()
             report(end, dt, len(steps))
         self.finish()
         return tuple(steps)
-
-
-def _same(a: float, b: float) -> bool:
-    return abs(a - b) <= 1e-9 * max(abs(a), abs(b)) + 1e-6 * DAY

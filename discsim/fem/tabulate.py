@@ -100,5 +100,3 @@ def _source_vertices(spaces: Spaces) -> np.ndarray:
     # P1 dofs and geometry nodes of straight cells list the vertices of a cell in the same order
     source[spaces.vertex_of_corner.reshape(-1)] = geometry.input_global_indices[geometry.dofmap.reshape(-1)]
     return source
-
-

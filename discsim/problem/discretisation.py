@@ -128,7 +128,9 @@ def load(path: Path) -> Discretisation:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files}
     except (OSError, ValueError, EOFError) as error:
-        raise DiscretisationError(f"{path}: not a readable discretisation ({error}); make it anew with discsim tabulate") from error
+        raise DiscretisationError(
+            f"{path}: not a readable discretisation ({error}); make it anew with discsim tabulate"
+        ) from error
     if int(arrays.get("format", -1)) != FORMAT:
         raise DiscretisationError(f"{path}: written by another version of discsim; make it anew with discsim tabulate")
     given: dict[str, object] = {}

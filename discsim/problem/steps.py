@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from discsim.problem.problem import Problem, StepRule
+from discsim.problem.problem import DAY, Problem, StepRule
 
 # An arm follows the list of the pilot unless its own error is this many times the tolerance; then it cuts the step.
 FOLLOWER_FACTOR = 8.0
@@ -144,3 +144,8 @@ def calendar_warp(steps: Sequence[float], nominal: Problem, problem: Problem) ->
         before.append(b)
         after.append(end)
     return before, after
+
+
+def same_time(a: float, b: float) -> bool:
+    """Whether two times (s) are one."""
+    return abs(a - b) <= 1e-9 * max(abs(a), abs(b)) + 1e-6 * DAY

@@ -1,4 +1,4 @@
-"""Where the discretisations of meshes lie: shipped beside the meshes, else in the user's cache, else made by the reference engine."""
+"""Where the discretisations of meshes lie: shipped beside the meshes, or in the user's cache."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ class DesignReader:
 
     def _check_keys(self, kind: str) -> None:
         """Keys that the kind does not use: a number that changes nothing would mislead."""
-        used = {"csv": ("file",)} | dict.fromkeys(STRUCTURED, ("samples", "seed", "vary"))
+        used: dict[str, tuple[str, ...]] = {"csv": ("file",)} | dict.fromkeys(STRUCTURED, ("samples", "seed", "vary"))
         used |= dict.fromkeys(CORRELATED, ("samples", "seed", "vary", "correlation"))
         for key in ("samples", "seed", "file", "vary", "correlation"):
             if getattr(self.given, key) is not None and key not in used.get(kind, ("vary",)):

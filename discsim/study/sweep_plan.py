@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -84,10 +85,12 @@ def plan_sweep(study: Study, scratch: Path, options: SweepOptions = AS_USUAL) ->
     together = min(batch, samples) if device == "gpu" else 1
     setup = Setup(resolve(study), design, engine, device, scratch / SHARDS, scratch / LOG / "worker", options.plugins)
     with Workers(setups(setup, 1)) as workers:
+        began = time.perf_counter()
         steps = told(workers.run_one(Task("steps", choose_steps)), "choosing the step list")
+        before = time.perf_counter() - began
         first, second = told(workers.run_one(Task("time", time_samples, (tuple(range(together)), steps))), "the first sample")
     count = options.workers or len(cores())
-    startup = max(0.0, first - second)
+    startup = max(0.0, before + first - second)  # choosing the steps, which one worker does once, is small beside it
     return SweepPlan(samples, len(study.scenarios), -(-samples // batch), len(steps), count, startup, second / together)
 
 

@@ -16,9 +16,10 @@ import numpy as np
 
 from discsim.problem.problem import Arm, Problem
 from discsim.problem.record import ArmRecord
+from discsim.problem.steps import same_time
 from discsim.scenario.therapy import Dose
 from discsim.sweep.adjoint_kernels import AdjointKernels
-from discsim.sweep.batch import BatchRun, same
+from discsim.sweep.batch import BatchRun
 from discsim.sweep.model import LaneModel, LaneState
 
 ONE = np.array([True])
@@ -59,10 +60,10 @@ class Adjoint:
         self.kernels = AdjointKernels.of(self.model.kernels)
 
     def gradient(self, readout: str, time: float) -> Gradient:
-        """Derivatives of ``readout`` at ``time`` (s, the end of a step); raises ``ValueError`` where the run did not get there."""
+        """Derivatives of ``readout`` at ``time`` (s, the end of a step); ``ValueError`` where the run did not get there."""
         if not self.record.status.good:
             raise ValueError(f"{self.arm.name}: no gradient of a run that ended {self.record.failure}")
-        hits = [i for i, t in enumerate(self.record.times) if same(t, time)]
+        hits = [i for i, t in enumerate(self.record.times) if same_time(t, time)]
         if not hits:
             raise ValueError(f"no step ends at {time} s; output times do")
         assert self.run.trajectory is not None
@@ -114,9 +115,7 @@ class _Backward:
         m = self.m
         solver = m.mechanics.solver
         kernels = m.kernels
-        entries = kernels.mechanics_tangent(
-            self.t, m.rest, self.row[None], gag[None], self.prestress[None], q[None], share
-        )
+        entries = kernels.mechanics_tangent(self.t, m.rest, self.row[None], gag[None], self.prestress[None], q[None], share)
         solver.factor(entries, ONE)
         multiplier = -jnp.asarray(solver.solve(np.asarray(q_bar)[None], ONE, transposed=True)[0])
         back = self.k.mechanics_back(self.t, self.points, self.row, gag, self.prestress, q, share, multiplier)
@@ -173,9 +172,7 @@ class _Backward:
             old_bar, shape_bar = back["old"], back["shape"]
             dt_bar -= float(back["inverse"]) / dt**2
         back = self._take(
-            self.k.advance_back(
-                self.t, self.row, shape, before.pointwise, before.signals, after.solutes, dt, pointwise_bar
-            )
+            self.k.advance_back(self.t, self.row, shape, before.pointwise, before.signals, after.solutes, dt, pointwise_bar)
         )
         c_bar, old_bar = c_bar + back["c"], old_bar + back["signals"]
         shape_bar = _sum(shape_bar, back["shape"])
@@ -184,9 +181,7 @@ class _Backward:
         shape_bar = _sum(shape_bar, back["shape"])
         q_old_bar = q_old_bar + self._through_shape(shape_bar, before.q)
         self.lengths.append(dt_bar + float(back["dt"]))
-        self.bar = LaneState(
-            before_bar + back["pointwise"], jnp.zeros_like(before.solutes), old_bar + back["signals"], q_old_bar
-        )
+        self.bar = LaneState(before_bar + back["pointwise"], jnp.zeros_like(before.solutes), old_bar + back["signals"], q_old_bar)
 
     def _reshaped(self, after: LaneState, before: LaneState, s_bar: Any) -> tuple[Any, Any, Any, Any]:
         """Signals before the change of volume, and cotangents through s' = s V(q_before) / V(q_after)."""

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from discsim.problem.problem import DAY, Arm, Problem
+from discsim.problem.problem import Arm, Problem
 from discsim.problem.record import ArmRecord, FieldFrame
 from discsim.problem.status import ADVICE, Failure, Status, StepFailed
-from discsim.problem.steps import FOLLOWER_FACTOR, StepController
+from discsim.problem.steps import FOLLOWER_FACTOR, StepController, same_time
 from discsim.scenario.therapy import Dose
 from discsim.sweep.dosing import Deposits
+from discsim.sweep.extrapolate import extrapolation
 from discsim.sweep.forms import LEDGER
 from discsim.sweep.homeostasis import start_from_homeostasis
 from discsim.sweep.model import LaneModel, LaneState
@@ -107,7 +108,7 @@ class BatchRun:
         for number, lane in self._running():
             if which[number]:
                 happened[number] = self._happens(number, lane, rows)
-                if happened[number] or any(same(t, lane.now) for t in lane.problem.event_times()):
+                if happened[number] or any(same_time(t, lane.now) for t in lane.problem.event_times()):
                     lane.lengths = ()  # the line through the last two states means nothing across an event
         if not happened.any():
             return
@@ -122,11 +123,11 @@ class BatchRun:
     def _happens(self, number: int, lane: Lane, rows: np.ndarray) -> bool:
         happened = False
         for at, changes in lane.arm.changes:
-            if same(at, lane.now):
+            if same_time(at, lane.now):
                 self.model.kernels.layout.update(rows[number], changes)
                 happened = True
         for dose in lane.arm.doses:
-            if same(dose.at, lane.now):
+            if same_time(dose.at, lane.now):
                 found = self._deposit(number, dose)
                 self._given.append(lane.arm.doses.index(dose))
                 if f"{dose.field}:injected" in lane.ledger:
@@ -201,9 +202,7 @@ class BatchRun:
             lane.retried |= not coarse[number]
             lane.pending += [(end, depth - 1), (lane.now + 0.5 * (end - lane.now), depth - 1)]
 
-    def _accept(
-        self, accepted: np.ndarray, before: LaneState, dt: np.ndarray, ledger: np.ndarray, error: np.ndarray
-    ) -> None:
+    def _accept(self, accepted: np.ndarray, before: LaneState, dt: np.ndarray, ledger: np.ndarray, error: np.ndarray) -> None:
         if not accepted.any():
             return
         self._note("step", (before, dt.copy(), self.model.state))
@@ -318,7 +317,7 @@ class BatchRun:
         wanted = [
             (number, lane)
             for number, lane in self._running()
-            if which[number] and any(same(t, lane.now) for t in self.problem.field_times)
+            if which[number] and any(same_time(t, lane.now) for t in self.problem.field_times)
         ]
         if wanted:
             values = self.model.values()
@@ -387,30 +386,8 @@ class BatchRun:
             lane.pending = [(end, 0)]
             steps.append(end)
             self._accept(good, before, dt, ledger, error)
-            if any(same(t, end) for t in events):
+            if any(same_time(t, end) for t in events):
                 control.restart()
         if not lane.over:
             self._finish(lane)
         return tuple(steps)
-
-
-def same(a: float, b: float) -> bool:
-    """Whether two times (s) are one."""
-    return abs(a - b) <= 1e-9 * max(abs(a), abs(b)) + 1e-6 * DAY
-
-
-def extrapolation(dt: float, lengths: tuple[float, ...]) -> tuple[float, float, float]:
-    """Weights of the last three states for a guess ``dt`` ahead; ``lengths`` of the steps between them, the latest first.
-
-    Through two states a line, through three a parabola; far ahead a line, and never further than twice the last step.
-    """
-    if not lengths:
-        return 1.0, 0.0, 0.0
-    ahead = min(dt, 2.0 * lengths[0])
-    if len(lengths) == 1 or lengths[1] < 0.25 * ahead:
-        return 1.0 + ahead / lengths[0], -ahead / lengths[0], 0.0
-    t = (0.0, -lengths[0], -lengths[0] - lengths[1])
-    first, second, third = (
-        np.prod([(ahead - t[j]) / (t[i] - t[j]) for j in range(3) if j != i]) for i in range(3)
-    )
-    return float(first), float(second), float(third)

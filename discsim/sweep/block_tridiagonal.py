@@ -1,4 +1,4 @@
-"""Sparse direct solution in JAX alone: block-tridiagonal LU in an order of narrow bandwidth, a border for what couples everything.
+"""Sparse direct solution in JAX alone: block-tridiagonal LU in a narrow order, a border for what couples everything.
 
 Reverse Cuthill-McKee orders the unknowns so that each block of them touches only its two neighbours; the factor is a scan over
 blocks of dense algebra, for all lanes at once. Unknowns that touch a large part of the mesh (the rigid plate) stand in a border:
@@ -50,9 +50,7 @@ class BlockTridiagonal(LinearSolver):
         self._factor: Any = None
         self._have = np.zeros(lanes, dtype=bool)
 
-    def _addresses(
-        self, pattern: Pattern, rows: np.ndarray, columns: np.ndarray, inner: np.ndarray, place: np.ndarray
-    ) -> None:
+    def _addresses(self, pattern: Pattern, rows: np.ndarray, columns: np.ndarray, inner: np.ndarray, place: np.ndarray) -> None:
         """Flat place of every entry in [diagonal | lower | upper | B | C | D] blocks."""
         b, m, k = self.block, self.blocks, len(self.border)
         position = np.full(self.size, -1, dtype=np.int64)
@@ -170,9 +168,7 @@ def _sweep_transposed(blocks: Any, f: Any) -> Any:
 
 
 @functools.partial(jax.jit, static_argnums=(0, 1))
-def _solve_all(
-    shape: tuple[int, int, int, int], transposed: bool, order: Any, border: Any, factor: Any, vectors: Any
-) -> Any:
+def _solve_all(shape: tuple[int, int, int, int], transposed: bool, order: Any, border: Any, factor: Any, vectors: Any) -> Any:
     return jax.vmap(functools.partial(_solve_one, shape, transposed, order, border))(factor, vectors)
 
 

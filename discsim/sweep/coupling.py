@@ -43,5 +43,3 @@ def couplings(forms: LaneForms, names: tuple[str, ...]) -> np.ndarray:
         if not isinstance(variable, jax.extend.core.Literal):
             found[row, list(reads.get(variable, frozenset()))] = True
     return found
-
-

@@ -43,6 +43,6 @@ class Deposits:
         at = points[self.cells]
         radius = at[:, :, 0] if self.dimension == 2 else xp.hypot(at[:, :, 0], at[:, :, 1])
         height, nucleus = at[:, :, -1], self.masks["NP"] > 0.0
-        size = (xp.max(xp.where(nucleus, values, 0.0)) for values in (radius, height))
+        widest, highest = (xp.max(xp.where(nucleus, values, 0.0)) for values in (radius, height))
         bolus = dataclasses.replace(place, volume=volume)
-        return bolus.shape(xp, radius, height, *size, self.masks[place.region])
+        return bolus.shape(xp, radius, height, widest, highest, self.masks[place.region])

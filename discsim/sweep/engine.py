@@ -154,9 +154,7 @@ def prepare(device: str = "cpu") -> None:
     try:
         jax.config.update("jax_default_device", jax.devices(device)[0])
     except RuntimeError as error:
-        raise ValueError(
-            f"device {device!r}: JAX sees none here; install jax with CUDA support (pip install 'jax[cuda12]') or use --device cpu"
-        ) from error
+        raise ValueError(f"device {device!r}: JAX sees none here; install jax[cuda12], or use --device cpu") from error
 
 
 _DISCRETISATIONS: dict[str, Discretisation] = {}
@@ -168,7 +166,7 @@ def discretisation_of(mesh: Any) -> Discretisation:
         found = stored_discretisation(mesh)
         if found is None:
             raise DiscretisationError(
-                "the sweep engine has no discretisation of this mesh; make it once with discsim tabulate where DOLFINx is installed"
+                "no discretisation of this mesh; make it once with discsim tabulate where DOLFINx is installed"
             )
         if len(_DISCRETISATIONS) > 64:
             _DISCRETISATIONS.clear()

@@ -57,9 +57,7 @@ class LaneForms:
         """Element tangents (cells, own, own)."""
         return self.mechanics.tangent(t, rest, self.layout.unpack(row), gag, prestress, q, ramp)
 
-    def solute_residual(
-        self, t: Tables, row: Any, deformed: Any, pointwise: Any, signals: Any, c: Any, dt: Any
-    ) -> Any:
+    def solute_residual(self, t: Tables, row: Any, deformed: Any, pointwise: Any, signals: Any, c: Any, dt: Any) -> Any:
         """Balance of every solute at every vertex, with the cells after ``dt`` eliminated pointwise."""
         values, named, others = self._lane(t, row, pointwise, signals)
         rates = self._solute_rates(t, values, deformed, named, dt)
@@ -73,9 +71,7 @@ class LaneForms:
         rates = self._solute_rates(t, values, deformed, named, dt)
         return self.solutes.tangent(t, values, deformed, named, others, c, rates)
 
-    def advance(
-        self, t: Tables, row: Any, deformed: Any, pointwise: Any, signals: Any, c: Any, dt: Any
-    ) -> tuple[Any, Any]:
+    def advance(self, t: Tables, row: Any, deformed: Any, pointwise: Any, signals: Any, c: Any, dt: Any) -> tuple[Any, Any]:
         """All pointwise fields after ``dt`` with the solutes ``c`` of its end, and the ledger (cell fields, 4) of the part."""
         values, named, others = self._lane(t, row, pointwise, signals)
         parameters, J = at_cells(values, t["regions"]), deformed["corner_jacobian"]
@@ -159,9 +155,7 @@ class LaneForms:
         force = self.load(row) * area * (self.share / 2.0)
         return Snapshot(flat, weight, kinds, self.mechanics.height(points, q), force), at_corners
 
-    def readouts(
-        self, readouts: tuple[Readout, ...], t: Tables, points: Any, row: Any, deformed: Any, state: Any
-    ) -> Any:
+    def readouts(self, readouts: tuple[Readout, ...], t: Tables, points: Any, row: Any, deformed: Any, state: Any) -> Any:
         """Readouts in their own units, in order."""
         snapshot, _ = self.snapshot(t, points, row, deformed, *state)
         return jnp.stack([jnp.asarray(readout.function(snapshot)) for readout in readouts])
@@ -192,9 +186,7 @@ class LaneForms:
 
         return rates
 
-    def _signal_rates(
-        self, t: Tables, values: Any, deformed: Any, named: Any, old: Any, inverse_dt: Any
-    ) -> Any:
+    def _signal_rates(self, t: Tables, values: Any, deformed: Any, named: Any, old: Any, inverse_dt: Any) -> Any:
         parameters, J = at_cells(values, t["regions"]), deformed["corner_jacobian"]
         before = old[t["cells"]]
 

@@ -81,7 +81,9 @@ class Kernels:
         self.start = over_lanes("start", forms.start, (None, None, 0))
         self.load = over_lanes("load", forms.load, (0,))
         self.mechanics_residual = over_lanes("mechanics", forms.mechanics_residual, (None, None, 0, 0, 0, 0, 0, None))
-        self.mechanics_tangent = over_lanes("mechanics_tangent", lambda *a: forms.mechanics_tangent(*a).reshape(-1), (None, None, 0, 0, 0, 0, None))
+        self.mechanics_tangent = over_lanes(
+            "mechanics_tangent", lambda *a: forms.mechanics_tangent(*a).reshape(-1), (None, None, 0, 0, 0, 0, None)
+        )
         self.renewed_prestress = over_lanes("prestress", forms.mechanics.renewed_prestress, (None, None, 0, 0))
         self.corner_margin = over_lanes(
             "corner_margin", lambda t, x, row, q: forms.mechanics.corner_margin(t, x, layout.unpack(row), q), (None, None, 0, 0)
@@ -89,14 +91,20 @@ class Kernels:
         self.deformed = over_lanes("deformed", forms.deformed, (None, None, 0))
         # unknowns and balances are flat, vertex after vertex, as the linear solvers want them
         self.solute_residual = over_lanes("solutes", flat(forms.solute_residual, 5, len(self.model.solutes)), (None, *lane[:6]))
-        self.solute_tangent = over_lanes("solutes_tangent", flat(forms.solute_tangent, 5, len(self.model.solutes)), (None, *lane[:6]))
+        self.solute_tangent = over_lanes(
+            "solutes_tangent", flat(forms.solute_tangent, 5, len(self.model.solutes)), (None, *lane[:6])
+        )
         self.solute_levels = over_lanes("levels", lambda row, c: forms.solutes.with_levels(layout.unpack(row), c), (0, 0))
         self.advance = over_lanes("advance", forms.advance, (None, *lane[:6]))
         self.signal_residual = over_lanes("signals", flat(forms.signal_residual, 5, len(self.model.signals)), (None, *lane[:7]))
-        self.signal_tangent = over_lanes("signals_tangent", flat(forms.signal_tangent, 5, len(self.model.signals)), (None, *lane[:6]))
+        self.signal_tangent = over_lanes(
+            "signals_tangent", flat(forms.signal_tangent, 5, len(self.model.signals)), (None, *lane[:6])
+        )
         self.volumes = over_lanes("volumes", forms.vertex_volumes, (None, 0, 0))
         self.read = over_lanes(
-            "readouts", lambda t, x, row, shape, state: forms.readouts(self.readouts, t, x, row, shape, state), (None, None, 0, 0, 0)
+            "readouts",
+            lambda t, x, row, shape, state: forms.readouts(self.readouts, t, x, row, shape, state),
+            (None, None, 0, 0, 0),
         )
         self.values = over_lanes(
             "values", lambda t, x, row, shape, state: forms.snapshot(t, x, row, shape, *state)[1], (None, None, 0, 0, 0)

@@ -45,6 +45,9 @@ class LinearSolver(abc.ABC):
     xp: Any  # array library in which vectors are kept
 
     @abc.abstractmethod
+    def __init__(self, pattern: Pattern, lanes: int) -> None: ...
+
+    @abc.abstractmethod
     def factor(self, entries: Any, which: np.ndarray) -> None:
         """New factors for the lanes in the mask ``which``; ``entries`` (lanes, entries) in the order of the pattern."""
 

@@ -25,8 +25,8 @@ from discsim.sweep.tensors import Tensor
 class MechanicsForms:
     """Pure functions of tables ``t``, vertex coordinates, parameter values, and state arrays of one lane.
 
-    ``gag`` (cells, vertices per cell) reference amount; ``prestress`` (components, cells, points); ``q`` (free unknowns,), the last
-    one the axial displacement of the plate.
+    ``gag`` (cells, vertices per cell) reference amount; ``prestress`` (components, cells, points); ``q`` (free unknowns,), the
+    last one the axial displacement of the plate.
     """
 
     def __init__(self, model: PointModel, kinematics: Kinematics, count: int) -> None:
@@ -67,9 +67,7 @@ class MechanicsForms:
         columns = jax.vmap(lambda d: push(jnp.broadcast_to(d, u.shape)))(directions)
         return jnp.moveaxis(columns.reshape(own, u.shape[0], own), 0, 2)
 
-    def _element(
-        self, t: Tables, rest: Any, values: Any, gag: Any, prestress: Any, u: Any, ramp: Any
-    ) -> tuple[Any, Any]:
+    def _element(self, t: Tables, rest: Any, values: Any, gag: Any, prestress: Any, u: Any, ramp: Any) -> tuple[Any, Any]:
         rule, x, weight, place = t["strain"], rest["positions"], rest["weight"], rest["annulus_position"]
         material = bound_material(self.model.material, at_cells(values, t["regions"]))
         resting = self.kinematics.unpack(prestress)
@@ -86,7 +84,12 @@ class MechanicsForms:
         def invariants(*F: Any) -> tuple[Any, ...]:
             elastic = tensors.product(self.kinematics.unpack(F), resting)
             stretch = [tensors.dot(v, v) for v in (tensors.apply(elastic, fibre) for fibre in families)]
-            return tensors.determinant(self.kinematics.unpack(F)), tensors.squared(elastic), tensors.determinant(elastic), *stretch
+            return (
+                tensors.determinant(self.kinematics.unpack(F)),
+                tensors.squared(elastic),
+                tensors.determinant(elastic),
+                *stretch,
+            )
 
         def energy(first: Any, volume: Any, *stretch: Any) -> Any:
             both = (stretch[0], stretch[-1])  # one direction stands for both families where they stretch alike
@@ -147,4 +150,3 @@ class MechanicsForms:
     def height(self, points: Any, q: Any) -> Any:
         """Whole soft height, mm."""
         return 2.0 * (jnp.max(points[:, self.kinematics.axial]) + q[-1])
-

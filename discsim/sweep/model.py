@@ -56,9 +56,7 @@ def pick(mask: np.ndarray, new: Any, old: Any) -> Any:
 class LaneModel:
     """State, parameters and solvers of ``lanes`` lanes that share a mesh."""
 
-    def __init__(
-        self, kernels: Kernels, points: np.ndarray, lanes: int, solver: type[LinearSolver] = SparseDirect
-    ) -> None:
+    def __init__(self, kernels: Kernels, points: np.ndarray, lanes: int, solver: type[LinearSolver] = SparseDirect) -> None:
         self.kernels, self.lanes = kernels, lanes
         self.tables = kernels.tables
         forms = kernels.forms
@@ -122,7 +120,9 @@ class LaneModel:
 
     # ---- mechanics
 
-    def _solve_mechanics(self, q: Any, load: np.ndarray, active: np.ndarray, ramp: float, corners: bool) -> tuple[Any, np.ndarray]:
+    def _solve_mechanics(
+        self, q: Any, load: np.ndarray, active: np.ndarray, ramp: float, corners: bool
+    ) -> tuple[Any, np.ndarray]:
         kernels, gag = self.kernels, self.state.pointwise[:, self.kernels.forms.gag]
 
         def residual(q: Any) -> tuple[Any, Any]:

@@ -1,8 +1,8 @@
 """Chord Newton for many lanes at once: every lane keeps its own factor, its own line search and its own outcome.
 
-A factor is kept, over iterations, steps and solves, until an iteration reduces the residual by less than ``slow``; then it is made
-anew from the present state of that lane alone. A step is taken only where the state stays admissible and the residual falls. What
-one lane does changes no number of another.
+A factor is kept, over iterations, steps and solves, until an iteration reduces the residual by less than ``slow``; then it is
+made anew from the present state of that lane alone. A step is taken only where the state stays admissible and the residual
+falls. What one lane does changes no number of another.
 """
 
 from __future__ import annotations
@@ -56,15 +56,11 @@ class ChordNewton:
             self.fresh_needed |= again
             retried, second = self._attempt(x, again, residual, tangent)
             found = self._pick(again, retried, found)
-            outcome = Outcome(
-                np.where(again, second.converged, outcome.converged), np.where(again, second.norm, outcome.norm)
-            )
+            outcome = Outcome(np.where(again, second.converged, outcome.converged), np.where(again, second.norm, outcome.norm))
         self.fresh_needed |= active & ~outcome.converged
         return self._pick(active & outcome.converged, found, x), outcome
 
-    def _attempt(
-        self, x: Any, active: np.ndarray, residual: Residual, tangent: Tangent
-    ) -> tuple[Any, Outcome]:
+    def _attempt(self, x: Any, active: np.ndarray, residual: Residual, tangent: Tangent) -> tuple[Any, Outcome]:
         r, norm, admissible = self._evaluate(residual, x)
         failed = active & ~(np.isfinite(norm) & admissible)
         goal = np.maximum(self.absolute, self.relative * norm)

@@ -22,4 +22,3 @@ def stage(always: Any, function: Callable[..., Any], *arguments: Any) -> Any:
         return jax.tree.map(lambda s: jnp.zeros(s.shape, s.dtype), shapes)
 
     return jax.lax.cond(always, function, nothing, *arguments)
-

@@ -148,9 +148,7 @@ class Diffusion:
                     far = far.at[SURFACES[surface], index].set(rule.level)
         return coefficient[t["facet_surfaces"]], far[t["facet_surfaces"]]
 
-    def _element(
-        self, t: Tables, values: Any, deformed: Any, pointwise: Any, others: Any, at: Any, rates: Rates
-    ) -> Any:
+    def _element(self, t: Tables, values: Any, deformed: Any, pointwise: Any, others: Any, at: Any, rates: Rates) -> Any:
         """Contributions of each cell, (cells, vertices per cell, fields); ``at`` has that shape too."""
         diffusivity = self._diffusivity(t, values, deformed, pointwise, others, at)
         slopes, metric = deformed["gradients"], deformed["metric"]
@@ -162,7 +160,7 @@ class Diffusion:
             grad = [jnp.sum(slopes[j] * at[:, :, index], axis=1) for j in dim]
             spread = [[jnp.sum(diffusivity[name] * metric[i, j], axis=1) for j in dim] for i in dim]
             flux = [sum(spread[i][j] * grad[j] for j in dim) for i in dim]
-            found.append(sum(slopes[i] * flux[i][:, None] for i in dim) - gain[name])
+            found.append(sum((slopes[i] * jnp.asarray(flux[i])[:, None] for i in dim), start=-gain[name]))
         return jnp.stack(found, axis=2)
 
     def _diffusivity(self, t: Tables, values: Any, deformed: Any, pointwise: Any, others: Any, at: Any) -> Any:

@@ -1,8 +1,9 @@
 """An engine that takes no time, for tests of what surrounds engines. Worker processes import it by name.
 
 Sample i of ``QUICK_STUDY`` has the active load 0.20 + 0.005 i MPa. Files in the folder that ``QUICK_ENGINE`` names tell what happens
-to it: ``kill-i`` (the process is killed as often as the file holds characters), ``raise-i``, ``fail-i`` (stops half way), ``crash-steps``
-(the process is killed while it chooses steps), ``wait`` (nothing ends while it is there). ``ran`` gets a line per sample that is begun.
+to it: ``kill-i`` (the process is killed as often as the file holds characters), ``raise-i``, ``fail-i`` (stops half way),
+``crash-steps`` (the process is killed while it chooses steps), ``wait`` (nothing ends while it is there). ``ran`` gets a line per
+sample that is begun.
 """
 
 from __future__ import annotations

@@ -63,6 +63,12 @@ def engine() -> SweepEngine:
 
 
 @pytest.fixture(scope="module")
+def wide() -> SweepEngine:
+    """Four lanes."""
+    return SweepEngine(lanes=4)
+
+
+@pytest.fixture(scope="module")
 def samples() -> list[Problem]:
     """Five samples of one mesh that starve a little or a lot, with doses on other days."""
     clearances = ("2e-4 mm/s", "1e-4 mm/s", "5e-5 mm/s", "1e-3 mm/s", "8e-5 mm/s")
@@ -122,15 +128,21 @@ def test_a_study_is_traced_once() -> None:
 # ---- lanes
 
 
-@pytest.mark.parametrize("lanes", [4, pytest.param(16, marks=pytest.mark.slow)])
-def test_the_number_of_lanes_does_not_matter(lanes: int, samples: list[Problem], usual: list[list[ArmRecord]]) -> None:
-    """Five samples fill no multiple of the lanes: some stay idle."""
+def test_the_number_of_lanes_does_not_matter(wide: SweepEngine, samples: list[Problem], usual: list[list[ArmRecord]]) -> None:
+    """Five samples fill no multiple of four lanes: some stay idle."""
+    assert apart(wide.run_many(samples, STEPS), usual) < ALIKE
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lanes", [16, 64])
+def test_many_lanes(lanes: int, samples: list[Problem], usual: list[list[ArmRecord]]) -> None:
+    """Mostly idle ones; idle lanes repeat the first sample's parameters and are worked on by the kernels all the same."""
     assert apart(SweepEngine(lanes=lanes).run_many(samples, STEPS), usual) < ALIKE
 
 
 def test_both_linear_solvers_give_the_same_numbers(samples: list[Problem], usual: list[list[ArmRecord]]) -> None:
     other = SweepEngine(lanes=1, linear_solver="block")
-    assert apart(other.run_many(samples[:2], STEPS), usual[:2]) < ALIKE
+    assert apart(other.run_many(samples[1:2], STEPS), usual[1:2]) < ALIKE
 
 
 def test_neither_order_nor_company_of_samples_matters(
@@ -141,10 +153,10 @@ def test_neither_order_nor_company_of_samples_matters(
     assert identical(engine.run_many(samples[2:3], STEPS), usual[2:3])
 
 
-def test_discs_of_other_sizes_in_one_run(engine: SweepEngine) -> None:
+def test_discs_of_other_sizes_in_one_run(engine: SweepEngine, wide: SweepEngine) -> None:
     """Samples of different meshes cannot share a batch; they are solved as if alone."""
     discs = [problem_of(scenarios(height=height)) for height in ("8.5 mm", "7.5 mm", "8.5 mm")]
-    together = SweepEngine(lanes=4).run_many(discs, STEPS)
+    together = wide.run_many(discs, STEPS)
     for problem, records in zip(discs, together, strict=True):
         assert apart([records], engine.run_many([problem], STEPS)) < ALIKE
     assert abs(together[1][0].readouts["disc_height"][0] - 7.5) < 0.02
@@ -230,13 +242,13 @@ def test_a_failed_sample_says_why_and_leaves_no_trace_in_the_next(
     assert identical(records[1:], usual[1:2])
 
 
-def test_failed_lanes_leave_their_neighbours_unchanged(samples: list[Problem]) -> None:
+def test_failed_lanes_leave_their_neighbours_unchanged(wide: SweepEngine, samples: list[Problem]) -> None:
     """Bit for bit, whether the lane beside fails at the start, on the way, or not at all."""
-    engine = SweepEngine(lanes=4)
-    good = engine.run_many(samples[:4], STEPS)
+    wide.run_many(samples[:4], STEPS)  # the prestress of the disc is known from here on: one and the same in every run below
+    good = wide.run_many(samples[:4], STEPS)
     for first, second in (("crushed", "poisoned later"), ("poisoned", "crushed later")):
         given = [samples[0], BAD[first](samples[1]), samples[2], BAD[second](samples[3])]
-        records = engine.run_many(given, STEPS)
+        records = wide.run_many(given, STEPS)
         check_failure(first, records[1])
         check_failure(second, records[3])
         assert identical([records[0], records[2]], [good[0], good[2]])
@@ -274,9 +286,9 @@ def test_the_ledger_closes(usual: list[list[ArmRecord]]) -> None:
     assert np.allclose(total, 1e6 * np.array(record.readouts["viable_cells"]), rtol=1e-10, atol=0.0)
 
 
-def test_progress_is_told(samples: list[Problem]) -> None:
+def test_progress_is_told(engine: SweepEngine, samples: list[Problem]) -> None:
     done: list[int] = []
-    SweepEngine(lanes=1).run_many(samples[:2], STEPS[:2], report=done.append)
+    engine.run_many(samples[:2], STEPS[:2], report=done.append)
     assert done == [1, 2, 3, 4]
 
 
