@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -127,12 +129,24 @@ def load(path: Path) -> Discretisation:
     try:
         with np.load(path, allow_pickle=False) as stored:
             arrays = {key: stored[key] for key in stored.files}
-    except (OSError, ValueError, EOFError) as error:
-        raise DiscretisationError(
-            f"{path}: not a readable discretisation ({error}); make it anew with discsim tabulate"
-        ) from error
-    if int(arrays.get("format", -1)) != FORMAT:
-        raise DiscretisationError(f"{path}: written by another version of discsim; make it anew with discsim tabulate")
+        if int(arrays.get("format", -1)) != FORMAT:
+            raise DiscretisationError(f"{path}: written by another version of discsim; make it anew with discsim tabulate")
+        return _from_arrays(arrays)
+    # a cut archive, a flipped bit, an array that is missing or of another kind
+    except (OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError, TypeError, AttributeError, NotImplementedError) as error:
+        raise _damaged(path, error) from error
+    except DiscretisationError:
+        raise
+    except ValueError as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> DiscretisationError:
+    reason = " ".join(str(error).split()) or type(error).__name__
+    return DiscretisationError(f"{path}: not a readable discretisation ({reason}); make it anew with discsim tabulate")
+
+
+def _from_arrays(arrays: Mapping[str, np.ndarray]) -> Discretisation:
     given: dict[str, object] = {}
     for field in dataclasses.fields(Discretisation):
         parts = {key.split(".", 1)[1]: a for key, a in arrays.items() if key.startswith(f"{field.name}.")}

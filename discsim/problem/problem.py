@@ -28,6 +28,11 @@ HOMEOSTASIS_TOLERANCE = 1e-10
 HOMEOSTASIS_STEPS = 300
 
 
+def same_time(a: float, b: float) -> bool:
+    """Whether two times (s) are one: text with units may give a month in two ways that differ in the last digits."""
+    return abs(a - b) <= 1e-9 * max(abs(a), abs(b)) + 1e-6 * DAY
+
+
 @dataclasses.dataclass(frozen=True)
 class StepRule:
     """How a pilot chooses the step list (times in s). ``tolerance``: local error per step, relative to a field's size."""
@@ -89,11 +94,20 @@ class Problem:
         return max(arm.duration for arm in self.arms)
 
     def breakpoints(self) -> tuple[float, ...]:
-        """Times that every arm must hit: doses, parameter changes, output times, the end; the shared calendar."""
+        """Times that every arm must hit: doses, parameter changes, output times, the end; the shared calendar.
+
+        Times that are one stand there once: an event happens at every end of a step that is its time.
+        """
         times = {0.0, self.duration, *self.output_times, *self.field_times}
         for arm in self.arms:
             times |= {dose.at for dose in arm.doses} | {at for at, _ in arm.changes}
-        return tuple(sorted(t for t in times if t <= self.duration))
+        kept = [0.0]
+        for t in sorted(t for t in times if t <= self.duration):
+            if not same_time(kept[-1], t):
+                kept.append(t)
+            elif t == self.duration:
+                kept[-1] = t
+        return tuple(kept)
 
     def event_times(self) -> tuple[float, ...]:
         """Times at which some arm's dose or parameter change falls: all arms restart their steps there."""

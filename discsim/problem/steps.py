@@ -8,7 +8,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from discsim.problem.problem import DAY, Problem, StepRule
+from discsim.problem.problem import Problem, StepRule
+from discsim.problem.problem import same_time as same_time
 
 # An arm follows the list of the pilot unless its own error is this many times the tolerance; then it cuts the step.
 FOLLOWER_FACTOR = 8.0
@@ -74,8 +75,7 @@ def steps_through(steps: tuple[float, ...], problem: Problem) -> tuple[float, ..
 
     Unchanged where it hits them already. After an event that was put in, the steps start short and grow as a pilot's may.
     """
-    listed = (0.0, *steps)
-    missing = [t for t in problem.breakpoints() if not any(abs(t - s) <= 1e-9 * t + 0.1 for s in listed)]
+    missing = [t for t in problem.breakpoints() if not any(same_time(t, s) for s in (0.0, *steps))]
     if not missing:
         return steps
     events, rule = set(problem.event_times()), problem.steps
@@ -85,15 +85,13 @@ def steps_through(steps: tuple[float, ...], problem: Problem) -> tuple[float, ..
         later = [t for t in times if t > event]
         while later and now + size < later[-1]:
             following = next(t for t in later if t > now)
-            if size >= following - now:
-                if following - now >= 0.5 * size:
-                    now = following
-                else:
-                    break
+            gap = following - now
+            if gap <= size:  # a listed end that comes much sooner is taken along; steps do not grow from it
+                now, size = following, size * (rule.growth if gap >= 0.5 * size else 1.0)
             else:
-                now += size
+                now += 0.5 * gap if gap < 2.0 * size else size  # never leaving a sliver before a listed end
                 times.append(now)
-            size *= rule.growth
+                size *= rule.growth
         times.sort()
     return tuple(times)
 
@@ -125,12 +123,12 @@ def calendar_warp(steps: Sequence[float], nominal: Problem, problem: Problem) ->
     They are those of the calendar, and the ends of the shortest steps right after each: these keep their length, because an
     engine judges a step by whether it may still be cut. Raises ``ValueError`` as ``warped_steps`` does.
     """
-    if calendar_order(nominal) != calendar_order(problem):
+    old, new = nominal.breakpoints(), problem.breakpoints()
+    if calendar_order(nominal) != calendar_order(problem) or len(old) != len(new):
         raise ValueError(
             "a dose or event falls on or passes another time of the calendar (start, output time, dose, event), where steps "
             "begin anew and readouts have no slope; move it by some hours"
         )
-    old, new = nominal.breakpoints(), problem.breakpoints()
     before, after = [old[0]], [new[0]]
     for a, b, moved, end in zip(old, old[1:], new, new[1:], strict=False):
         kept = a
@@ -144,8 +142,3 @@ def calendar_warp(steps: Sequence[float], nominal: Problem, problem: Problem) ->
         before.append(b)
         after.append(end)
     return before, after
-
-
-def same_time(a: float, b: float) -> bool:
-    """Whether two times (s) are one."""
-    return abs(a - b) <= 1e-9 * max(abs(a), abs(b)) + 1e-6 * DAY

@@ -114,4 +114,6 @@ class ChordNewton:
     @staticmethod
     def _evaluate(residual: Residual, x: Any) -> tuple[Any, np.ndarray, np.ndarray]:
         r, margin = residual(x)
-        return r, np.asarray(np.linalg.norm(np.asarray(r), axis=1)), np.asarray(margin) > 0.0
+        with np.errstate(over="ignore"):  # a wild trial state has no finite norm and is refused
+            norm = np.linalg.norm(np.asarray(r), axis=1)
+        return r, np.asarray(norm), np.asarray(margin) > 0.0

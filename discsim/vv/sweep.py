@@ -1,7 +1,7 @@
 """The sweep engine against the reference engine: the same samples, arms and step lists, every readout at every time.
 
-Both solve the same equations on the same mesh, so what is left is where Newton's method stops and where an arm cuts a step. Numbers
-agree within 0.1 %; lowest and highest concentrations and pH within 0.005 of their unit.
+Both solve the same equations on the same mesh, so what is left is where Newton's method stops and where an arm cuts a step.
+Numbers agree within 0.1 %; lowest and highest concentrations and pH within 0.005 of their unit.
 """
 
 from __future__ import annotations
@@ -94,5 +94,11 @@ def trajectories(count: int, mesh_level: int, years: float, sweep: SweepEngine |
 
 
 CASES = [
-    Case("sweep_trajectories", "sweep", "both engines, 16 samples, 10 years, default mesh", lambda: trajectories(16, 2, 10.0), slow=True),
+    Case(
+        "sweep_trajectories",
+        "sweep",
+        "both engines, 16 samples, 10 years, default mesh",
+        lambda: trajectories(16, 2, 10.0),
+        slow=True,
+    ),
 ]

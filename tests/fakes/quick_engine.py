@@ -1,8 +1,8 @@
 """An engine that takes no time, for tests of what surrounds engines. Worker processes import it by name.
 
-Sample i of ``QUICK_STUDY`` has the active load 0.20 + 0.005 i MPa. Files in the folder that ``QUICK_ENGINE`` names tell what happens
+Sample i of ``QUICK_STUDY`` has the active load 0.20 + 0.005 i MPa. Files in the folder ``QUICK_ENGINE`` tell what happens
 to it: ``kill-i`` (the process is killed as often as the file holds characters), ``raise-i``, ``fail-i`` (stops half way),
-``crash-steps`` (the process is killed while it chooses steps), ``wait`` (nothing ends while it is there). ``ran`` gets a line per
+``crash-steps`` (the process is killed while it chooses steps), ``wait-i`` (it does not end while that is there). ``ran`` gets a line per
 sample that is begun.
 """
 
@@ -75,7 +75,7 @@ def happen(sample: int) -> bool:
         return False
     with (place / "ran").open("a") as stream:
         stream.write(f"{sample} {os.getpid()}\n")
-    while (place / "wait").exists():
+    while (place / f"wait-{sample}").exists():
         time.sleep(0.02)
     kill = place / f"kill-{sample}"
     if kill.exists() and (left := kill.read_text()):

@@ -5,6 +5,7 @@ The bar is 1e-10 of the largest entry of each equation. Parameters are drawn too
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import numpy as np
@@ -136,8 +137,6 @@ def test_plates(plate: str) -> None:
     """Forces of a plate that slips; the rule of the other shipped plate is in ``test_every_equation``."""
     problem = everything(plane())
     arm = problem.arms[0]
-    import dataclasses
-
     arm = dataclasses.replace(arm, chosen={**arm.chosen, "loading.plate": plate})
     twins = Twins(dataclasses.replace(problem, arms=(arm,)))
     assert twins.kernels.free == twins.model.mechanics.q.size

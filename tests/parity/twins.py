@@ -23,7 +23,13 @@ from discsim.sweep.kernels import Kernels, layout_of
 from discsim.sweep.linsolve import Pattern
 
 # Where solutes and states are drawn; the ranges of the laws' own tests (``test_lowering``).
-FIELD_RANGES = {"oxygen": (0.1, 7.0), "glucose": (0.1, 5.0), "lactate": (0.1, 8.0), "cell_density": (100.0, 6e3), "gag": (5.0, 60.0)}
+FIELD_RANGES = {
+    "oxygen": (0.1, 7.0),
+    "glucose": (0.1, 5.0),
+    "lactate": (0.1, 8.0),
+    "cell_density": (100.0, 6e3),
+    "gag": (5.0, 60.0),
+}
 KIND_RANGES = {"cells": (0.0, 3e3), "matrix": (0.0, 1e7), "per_cell": (0.0, 1.0), "signal": (0.1, 50.0)}
 NOISE = 0.004  # mm, of single nodes
 DRAWS = 20
@@ -31,7 +37,7 @@ PARAMETER_SHARE = 0.3  # of the way from the default to a random place within th
 
 
 def everything(disc: Disc, **changes: str) -> Problem:
-    """A problem with every mechanism of the catalogue (gene expression twice) and every readout; ``changes`` are paths and values."""
+    """Every mechanism of the catalogue (gene expression twice), every readout; ``changes`` are paths with ``__`` for the dot."""
     scenario = Scenario(disc, duration="1 year").with_therapy(
         StemCellInjection(), GeneTherapy(vector="scAAV6", transgene="TIMP3"), GeneTherapy(vector="scAAV6", transgene="TGFB1")
     )
@@ -67,7 +73,7 @@ class Twins:
         raise AssertionError(f"no admissible state in {DRAWS} draws")
 
     def _draw(self, random: np.random.Generator) -> None:
-        model, names = self.model, self.kernels.forms.pointwise_names
+        names = self.kernels.forms.pointwise_names
         self._set_arm(random)
         fields, size = self.problem.composition.fields, self.corners.shape
 
@@ -89,7 +95,6 @@ class Twins:
         values = {
             path: _drawn(parameter, arm.values[path], random) for path, parameter in self.declared.items() if path in arm.values
         }
-        # as the scenario does where an event changes one of the loads
         self.arm: Arm = dataclasses.replace(arm, values={**arm.values, **values})
         self.model.start_arm(self.problem, self.arm)
         self.row = self.kernels.layout.pack(self.arm.values)[None]

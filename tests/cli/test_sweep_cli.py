@@ -1,0 +1,248 @@
+"""discsim sweep, status and show of a sweep: exit codes, messages, interruption."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from discsim.cli import app
+from discsim.study import study as study_module
+from discsim.study.sweep_folder import Lock
+from discsim.study.sweep_run import open_ensemble
+
+ROOT = Path(__file__).parents[2]
+FAKES = ROOT / "tests/fakes"
+ENGINE = "quick_engine:QuickEngine"
+# The command line as it is, with the quick engine among those it offers.
+COMMAND = f"""
+import sys
+from discsim.study import study
+study.ENGINES = (*study.ENGINES, {ENGINE!r})
+if __name__ == "__main__":
+    from discsim.cli import app
+    app(sys.argv[1:])
+"""
+
+
+@pytest.fixture
+def experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An experiment of ten samples, and a command line that offers the quick engine."""
+    monkeypatch.syspath_prepend(str(FAKES))
+    import quick_engine
+
+    monkeypatch.setattr(study_module, "ENGINES", (*study_module.ENGINES, ENGINE))
+    path = tmp_path / "quick.toml"
+    path.write_text(quick_engine.QUICK_STUDY)
+    return path
+
+
+@pytest.fixture
+def orders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Folder of the files that tell the engine what happens."""
+    place = tmp_path / "orders"
+    place.mkdir()
+    monkeypatch.setenv("QUICK_ENGINE", str(place))
+    return place
+
+
+def call(*arguments: str | Path) -> Result:
+    """Run the command in this process."""
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def sweep(experiment: Path, *more: str) -> Result:
+    """Sweep into the folder beside the experiment."""
+    return call(
+        "sweep", experiment, "--out", experiment.parent / "s", "--engine", ENGINE, "--batch", "4", "--workers", "1", *more
+    )
+
+
+@contextlib.contextmanager
+def started(experiment: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
+    """The command in a process group of its own, as a terminal has it."""
+    script = experiment.parent / "command.py"
+    script.write_text(COMMAND)
+    command = [sys.executable, script, "sweep", experiment, "--out", experiment.parent / "s", "--engine", ENGINE, *more]
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{FAKES}"}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
+def wait_until(condition: object, seconds: float = 60.0) -> None:
+    """Until a condition holds."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited in vain"
+        time.sleep(0.05)
+
+
+def workers(orders: Path) -> set[int]:
+    """Processes that ever began a sample."""
+    return {int(line.split()[1]) for line in (orders / "ran").read_text().splitlines()}
+
+
+def gone(process: int) -> bool:
+    """Whether a process is no more (or waits for its parent to take notice)."""
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except FileNotFoundError:
+        return True
+
+
+def test_sweep_status_show_and_compare(experiment: Path) -> None:
+    folder = experiment.parent / "s"
+    done = sweep(experiment)
+    assert done.exit_code == 0, done.output
+    assert done.stdout.startswith("10 samples of 2 scenarios, 0 failed; 10 computed now, in ")
+    assert "choosing steps: 0 of 10 samples" in done.stderr and "done: 10 of 10 samples" in done.stderr
+    assert sweep(experiment).stdout.startswith("10 samples of 2 scenarios, 0 failed; 0 computed now")
+    status = call("status", folder)
+    assert (status.exit_code, status.stdout) == (0, "quick: 10 of 10 samples of the design are computed, 0 failed\n")
+    shown = call("show", folder)
+    assert shown.exit_code == 0
+    assert "10 of 10 samples (list) over loading.active, stem_cells.undifferentiated_demand" in shown.stdout
+    assert re.search(r"cells\s+25\.50 \[21\.45 \.\. 29\.55\]", shown.stdout)
+    rows = list(csv.DictReader(io.StringIO(call("show", folder, "--csv", "-").stdout)))
+    assert len(rows) == 10 * 2 * 2 * 3
+    last = next(row for row in rows if (row["sample"], row["scenario"], row["time_years"]) == ("9", "cells", "2"))
+    assert (float(last["value"]), last["unit"], last["status"]) == (pytest.approx(27.0), "million", "ok")
+    compared = call("compare", folder)
+    assert compared.exit_code == 0 and "cells beats untreated" in compared.stdout
+
+
+def test_failed_samples_give_exit_3_and_are_named(experiment: Path, orders: Path) -> None:
+    (orders / "fail-3").touch()
+    done = sweep(experiment)
+    assert done.exit_code == 3
+    assert "sample 3: untreated: nonconverged, Newton stalled" in done.stdout
+    assert done.stderr.splitlines()[-1] == "1 samples failed; --retry-failed runs them once more"
+    assert "failed: sample 3: untreated: nonconverged" in done.stderr
+    folder = experiment.parent / "s"
+    assert "sample 3: untreated: nonconverged" in call("status", folder).stdout
+    assert "9 of 10" in call("show", folder).stdout
+    rows = list(csv.DictReader(io.StringIO(call("show", folder, "--csv", "-").stdout)))
+    assert {row["value"] for row in rows if row["sample"] == "3"} == {""}
+    (orders / "fail-3").unlink()
+    assert sweep(experiment, "--retry-failed").exit_code == 0
+    assert call("status", folder).stdout.endswith("0 failed\n")
+
+
+def test_changed_experiment_gives_exit_2_and_one_line(experiment: Path) -> None:
+    assert sweep(experiment, "--samples", "1").exit_code == 0
+    done = sweep(experiment, "--set", "disc.grade=1")
+    assert done.exit_code == 2
+    assert "disc.grade was 3, is 1" in done.stderr and "--force" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    status = call("status", experiment.parent / "s").stdout
+    assert "1 of 10 samples" in status and "the same discsim sweep command goes on with it" in status
+
+
+def test_second_driver_gives_exit_4(experiment: Path) -> None:
+    (experiment.parent / "s").mkdir()
+    with Lock(experiment.parent / "s"):
+        done = sweep(experiment)
+    assert done.exit_code == 4
+    assert f"process {os.getpid()}" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--samples", "11"), "--samples 11: the design has 10"),
+        (("--workers", "0"), "--workers 0: at least 1"),
+        (("--engine", "best"), "--engine best: there is fem, sweep"),
+        (("--device", "tpu"), "--device tpu: there is cpu, gpu"),
+        (("--set", "design.kind=hexagon"), "design.kind"),
+    ],
+)
+def test_wrong_options_give_exit_2_and_leave_nothing(experiment: Path, more: tuple[str, ...], message: str) -> None:
+    done = sweep(experiment, *more)
+    assert done.exit_code == 2
+    assert message in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert not (experiment.parent / "s").exists()
+
+
+def test_experiment_without_design_gives_exit_2(experiment: Path) -> None:
+    experiment.write_text(experiment.read_text().partition("[design]")[0])
+    done = sweep(experiment)
+    assert done.exit_code == 2 and "design" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize("command", ["status", "show", "compare"])
+def test_folder_without_a_sweep_gives_exit_2(command: str, tmp_path: Path) -> None:
+    done = call(command, tmp_path)
+    assert done.exit_code == 2
+    assert str(tmp_path) in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_folder_that_is_a_file_gives_exit_2(experiment: Path) -> None:
+    (experiment.parent / "s").touch()
+    done = sweep(experiment)
+    assert done.exit_code == 2 and "is a file" in done.stderr
+
+
+def test_plan(experiment: Path) -> None:
+    done = sweep(experiment, "--plan")
+    assert done.exit_code == 0, done.output
+    assert "10 samples x 2 scenarios in 3 batches, 5 steps each" in done.stdout and "core-hours" in done.stdout
+    assert not (experiment.parent / "s").exists()
+
+
+def test_ctrl_c_keeps_what_is_done_and_the_same_command_resumes(experiment: Path, orders: Path) -> None:
+    folder = experiment.parent / "s"
+    for sample in (4, 6):
+        (orders / f"wait-{sample}").touch()
+    with started(experiment, "--batch", "2", "--workers", "2") as process:
+        wait_until(lambda: len(list(folder.glob("shards/batch-*.nc"))) == 3)  # all but the two that wait
+        kept = {path.name: path.stat().st_mtime_ns for path in folder.glob("shards/batch-*.nc")}
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.stderr is not None
+        told = process.stderr.read()
+        assert process.wait() == 130
+    assert told.splitlines()[-1] == f"interrupted; what is done is kept in {folder}, and the same command resumes"
+    assert "Traceback" not in told
+    assert all(gone(worker) for worker in workers(orders))
+    for sample in (4, 6):
+        (orders / f"wait-{sample}").unlink()
+    assert call("sweep", experiment, "--out", folder).exit_code == 0  # engine and batch are those of the folder
+    after = {path.name: path.stat().st_mtime_ns for path in folder.glob("shards/batch-*.nc")}
+    assert kept.items() <= after.items()
+    assert open_ensemble(folder).good().sum() == 10
+
+
+def test_workers_end_with_a_killed_driver_and_the_sweep_resumes(experiment: Path, orders: Path) -> None:
+    folder = experiment.parent / "s"
+    for sample in (0, 2):
+        (orders / f"wait-{sample}").touch()
+    with started(experiment, "--batch", "2", "--workers", "2") as process:
+        wait_until(lambda: (orders / "ran").exists() and len(workers(orders)) == 2)
+        running = call("status", folder).stdout
+        process.kill()
+        wait_until(lambda: all(gone(worker) for worker in workers(orders)), 20.0)
+    assert f"process {process.pid} on " in running and "running: 0 of 10 samples, 4 running" in running
+    assert "the same discsim sweep command goes on with it" in call("status", folder).stdout
+    for sample in (0, 2):
+        (orders / f"wait-{sample}").unlink()
+    assert call("sweep", experiment, "--out", folder).exit_code == 0
+    assert open_ensemble(folder).numbers.tolist() == list(range(10))
+
+
+def test_sweep_help_has_an_example() -> None:
+    done = call("sweep", "--help")
+    assert done.exit_code == 0 and "Example: discsim sweep" in done.stdout
