@@ -2,8 +2,8 @@
 
 Sample i of ``QUICK_STUDY`` has the active load 0.20 + 0.005 i MPa. Files in the folder ``QUICK_ENGINE`` tell what happens
 to it: ``kill-i`` (the process is killed as often as the file holds characters), ``raise-i``, ``fail-i`` (stops half way),
-``crash-steps`` (the process is killed while it chooses steps), ``wait-i`` (it does not end while that is there). ``ran`` gets a line per
-sample that is begun.
+``crash-steps`` (the process is killed while it chooses steps), ``wait-i`` (it does not end while that is there). ``ran``
+gets a line per sample that is begun.
 """
 
 from __future__ import annotations

@@ -181,7 +181,7 @@ def test_three_dimensional_disc(engine: SweepEngine) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_therapies_in_three_dimensions(engine: SweepEngine) -> None:
-    """With signals. The first step is long: in half a day the coarse tetrahedra let a signal fall below zero, which is refused."""
+    """With signals. The first step is long: in half a day coarse tetrahedra let a signal fall below zero, which is refused."""
     scenario = Scenario(Disc(mesh_name="L4-L5_3d_coarse.msh"), duration="30 day")
     scenario = scenario.with_therapy(StemCellInjection(), GeneTherapy(vector="scAAV6", transgene="TIMP3"))
     problem = problem_of({"treated": scenario})
