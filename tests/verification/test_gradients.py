@@ -110,25 +110,28 @@ def test_remainder_of_a_dose_in_the_centre(key: str) -> None:
     assert_second_order(taylor_slopes(run("cells", *CENTRE), CELLS + key))
 
 
-def event(clearance: str, at: str = "0.25 year") -> str:
-    """An event that changes the supply."""
-    return f'scenarios.untreated.events=[{{at="{at}", set={{"nutrition.endplate_clearance"="{clearance}"}}}}]'
+def event(path: str, value: str) -> str:
+    """A number that changes after three months."""
+    return f'scenarios.untreated.events=[{{at="0.25 year", set={{"{path}"="{value}"}}}}]'
 
 
-EVENT = event("9e-5 mm/s")
+LESS_SUPPLY = event("nutrition.endplate_clearance", "9e-5 mm/s")
+# Supply settles within hours, so that what it does hardly tells when it changed; what is lost in the meantime does.
+FASTER_LOSS = event("matrix_turnover.gag_loss_rate", "0.2 1/year")
 
 
 @pytest.mark.parametrize(
-    ("path", "at"), [("at", "0.9 year"), ("set.nutrition.endplate_clearance", "0.25 year")], ids=["time", "value"]
+    ("change", "key"),
+    [(FASTER_LOSS, "at"), (FASTER_LOSS, "set.matrix_turnover.gag_loss_rate"), (LESS_SUPPLY, "set.nutrition.endplate_clearance")],
+    ids=["time", "loss", "supply"],
 )
-def test_remainder_of_an_event(path: str, at: str) -> None:
-    base = run("untreated", event("9e-5 mm/s", at))
-    assert_second_order(taylor_slopes(base, f"scenarios.untreated.events.0.{path}"))
+def test_remainder_of_an_event(change: str, key: str) -> None:
+    assert_second_order(taylor_slopes(run("untreated", change), f"scenarios.untreated.events.0.{key}"))
 
 
 def test_a_number_changed_by_an_event_acts_until_then() -> None:
     """What the scenario has from the start counts with the slope of the time before the event alone."""
-    base, path = run("untreated", EVENT), "nutrition.endplate_clearance"
+    base, path = run("untreated", LESS_SUPPLY), "nutrition.endplate_clearance"
     value = nominal_values(base.study, [path])[path]
     slope = base.slope("gag_nucleus", YEAR, [path]).derivatives[path] * value
     h = 1e-3
@@ -189,7 +192,7 @@ def test_homeostasis_is_refused() -> None:
 def test_an_event_that_changes_nothing_is_refused() -> None:
     """Its number cannot be told from the one before; the derivative by it would come out as zero."""
     with pytest.raises(GradientError, match="sets this number to what it is already"):
-        run("untreated", event("1e-4 mm/s")).slope(
+        run("untreated", event("nutrition.endplate_clearance", "1e-4 mm/s")).slope(
             "gag_nucleus", YEAR, ["scenarios.untreated.events.0.set.nutrition.endplate_clearance"]
         )
 
