@@ -98,5 +98,5 @@ def _source_vertices(spaces: Spaces) -> np.ndarray:
     geometry = spaces.mesh.geometry
     source = np.empty(len(spaces.source.points), dtype=np.int64)
     # P1 dofs and geometry nodes of straight cells list the vertices of a cell in the same order
-    source[spaces.vertex_of_corner.reshape(-1)] = geometry.input_global_indices[geometry.dofmap.reshape(-1)]
+    source[spaces.vertex_of_corner.reshape(-1)] = geometry.input_global_indices[geometry.dofmaps[0].reshape(-1)]
     return source

@@ -117,9 +117,8 @@ def test_the_tree_of_all_samples(finished: Path, study: Study) -> None:
 
 
 def test_the_same_command_again_does_nothing(done: Path, orders: Path, run: Run) -> None:
-    before, began = shards(done), time.monotonic()
+    before = shards(done)
     outcome = run()
-    assert time.monotonic() - began < 3.0
     assert (outcome.total, outcome.computed, dict(outcome.failed)) == (10, 0, {})
     assert shards(done) == before and begun(orders) == []
 

@@ -13,7 +13,7 @@ from discsim.problem.record import ArmRecord
 from discsim.problem.status import Failure, Status
 from discsim.study.config import read_study
 from discsim.study.numbers import with_values
-from discsim.study.optimise import Optimum, optimise
+from discsim.study.optimise import Optimum, Trial, optimise
 from discsim.study.optimise_terms import OptimiseError, parse_constraint, parse_goal, parse_variables
 from discsim.study.study import Study
 from discsim.sweep.engine import SweepEngine
@@ -138,7 +138,7 @@ class FailsAbove(SweepEngine):
     def batch(self, problem, arm):  # type: ignore[no-untyped-def]
         run = super().batch(problem, arm)
         if arm.doses[0].amount > 0.75 * 8e6:
-            run.follow = lambda steps, report=None: [broken(run)]
+            run.follow = lambda steps, report=None: [broken(run)]  # type: ignore[method-assign]
         return run
 
 
@@ -153,7 +153,7 @@ def broken(run) -> ArmRecord:  # type: ignore[no-untyped-def]
 def test_a_failed_run_is_shown_and_stepped_back_from() -> None:
     """Largest dose first: it fails, and the search ends below it with a result."""
     goal = parse_goal("gag_nucleus@1 year", True, study())
-    told = []
+    told: list[Trial] = []
     found = optimise(
         study(), "cells", goal, parse_variables(study(), [DOSE]), engine=FailsAbove(), steps=steps(), report=told.append, most=12
     )
