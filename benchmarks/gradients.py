@@ -9,8 +9,10 @@ its prestress, as that of a new disc does.
 from __future__ import annotations
 
 import argparse
+import functools
 import statistics
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import discsim as ds
@@ -30,7 +32,8 @@ def main() -> None:
     parser.add_argument("--duration", default="10 year")
     parser.add_argument("--repeats", type=int, default=3)
     given = parser.parse_args()
-    study = ds.read_study(EXPERIMENT, (f"disc.mesh_level={given.mesh_level}", f"duration={given.duration}"))
+    times = f'output.times=["0 year", "{given.duration}"]'
+    study = ds.read_study(EXPERIMENT, (f"disc.mesh_level={given.mesh_level}", f"duration={given.duration}", times))
     engine, problem = SweepEngine(), study.problem()
     steps, end = engine.choose_steps(problem), problem.output_times[-1]
     compiled = DifferentiableRun(study, given.scenario, engine, steps)
@@ -40,20 +43,19 @@ def main() -> None:
     for _ in range(given.repeats):
         run = engine.batch(problem, arm)
         run.model.forget_persons()
-        plain.append(_seconds(lambda run=run: run.follow([steps])))
+        plain.append(_seconds(functools.partial(run.follow, [steps])))
         began = time.process_time()
         differentiable = DifferentiableRun(study, given.scenario, engine, steps)
         noted.append(time.process_time() - began)
-        back += [_seconds(lambda name=name, of=differentiable: of.lane_gradient(name, end)) for name in READOUTS]
+        back += [_seconds(functools.partial(differentiable.lane_gradient, name, end)) for name in READOUTS]
     forward = statistics.median(plain)
     print(f"{given.scenario}, {end / YEAR:g} year, mesh level {given.mesh_level}, {len(steps)} steps; median of {given.repeats}")
+    backward = statistics.median(back)
     print(f"run forward {forward:.2f} s; with notes for the way back {statistics.median(noted):.2f} s")
-    print(
-        f"run back, all numbers, one readout {statistics.median(back):.2f} s: {statistics.median(back) / forward:.2f} forward runs"
-    )
+    print(f"run back, all numbers, one readout {backward:.2f} s: {backward / forward:.2f} forward runs")
 
 
-def _seconds(work) -> float:  # type: ignore[no-untyped-def]
+def _seconds(work: Callable[[], object]) -> float:
     began = time.process_time()
     work()
     return time.process_time() - began

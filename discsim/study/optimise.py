@@ -142,8 +142,13 @@ class _Search:
 
     def values(self, x: Floats) -> tuple[float, ...]:
         """The numbers at some shares; shares that differ by far less than the tolerance are one point."""
-        grain = 0.01 * self.tolerance
-        return tuple(v.value(grain * round(float(share) / grain)) for v, share in zip(self.variables, x, strict=True))
+        grains = round(100.0 / self.tolerance)
+
+        def number(variable: Variable, share: float) -> float:
+            grain = round(share * grains)
+            return variable.start if grain == round(variable.share(variable.start) * grains) else variable.value(grain / grains)
+
+        return tuple(number(variable, float(share)) for variable, share in zip(self.variables, x, strict=True))
 
     def trial(self, x: Floats) -> Trial:
         values = self.values(x)

@@ -53,10 +53,13 @@ class Adjoint:
         self.model: LaneModel = run.model
         if self.model.lanes != 1:
             raise ValueError("gradients need an engine with one lane")
+        if arm.start != "preset":
+            raise ValueError(f"{arm.name}: gradients need start = 'preset'; the healthy steady state is not differentiated")
         run.trajectory = []
         self.model.rounds = []
         self.model.forget_persons()
         self.record: ArmRecord = run.follow([steps])[0]
+        self.model.rounds = None  # the notes hold what was gathered; later runs keep none
         self.kernels = AdjointKernels.of(self.model.kernels)
 
     def gradient(self, readout: str, time: float) -> Gradient:

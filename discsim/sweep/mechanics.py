@@ -49,8 +49,12 @@ class MechanicsForms:
         self, t: Tables, rest: Any, values: Any, gag: Any, prestress: Any, q: Any, load: Any, ramp: Any
     ) -> tuple[Any, Any]:
         """Out-of-balance forces on the free unknowns (N), and the least distance of J from its bound at the strain points."""
-        u = shape.cell_displacement(t, q)
-        forces, margin = self._element(t, rest, values, gag, prestress, u, ramp)
+        deformation, stress = self._element(t, rest, values, gag, prestress, ramp)
+        F, pull = jax.vjp(deformation, shape.cell_displacement(t, q))
+        weighted, J = stage(t["always"], stress, *F)
+        (forces,) = pull(weighted)
+        material = bound_material(self.model.material, at_cells(values, t["regions"]))
+        margin = jnp.min(J - material.lowest_jacobian())
         assembled = jnp.zeros(self.count + 1).at[t["unknown"]].add(forces)[: self.count]
         return assembled.at[self.count - 1].add(load * rest["plate_area"]), margin
 
@@ -58,16 +62,29 @@ class MechanicsForms:
         """Derivative of the element forces by the element displacements, (cells, own, own) with own = nodes per cell x dim."""
         u = shape.cell_displacement(t, q)
         own = u.shape[1] * u.shape[2]
-        directions = jnp.eye(own).reshape(own, 1, u.shape[1], u.shape[2])
+        deformation, stress = self._element(t, rest, values, gag, prestress, ramp)
+        F, push = jax.linearize(deformation, u)
+        pull = jax.linear_transpose(push, u)
 
-        def forces(u: Any) -> Any:
-            return self._element(t, rest, values, gag, prestress, u, ramp)[0]
+        def moduli(*F: Any) -> Any:
+            """Slopes of the stress by each component of F: few, and the law is worked out for these alone."""
+            _, by = jax.linearize(lambda *F: stress(*F)[0], *F)
+            units = [tuple(jnp.ones_like(f) if i == k else jnp.zeros_like(f) for i, f in enumerate(F)) for k in range(len(F))]
+            return [by(*unit) for unit in units]
 
-        _, push = jax.linearize(forces, u)
-        columns = jax.vmap(lambda d: push(jnp.broadcast_to(d, u.shape)))(directions)
+        slopes = stage(t["always"], moduli, *F)
+
+        def column(direction: Any) -> Any:
+            moved = push(jnp.broadcast_to(direction, u.shape))
+            answer = tuple(sum(slopes[k][i] * moved[k] for k in range(len(moved))) for i in range(len(moved)))
+            return pull(answer)[0]
+
+        columns = jax.vmap(column)(jnp.eye(own).reshape(own, 1, u.shape[1], u.shape[2]))
         return jnp.moveaxis(columns.reshape(own, u.shape[0], own), 0, 2)
 
-    def _element(self, t: Tables, rest: Any, values: Any, gag: Any, prestress: Any, u: Any, ramp: Any) -> tuple[Any, Any]:
+    def _element(self, t: Tables, rest: Any, values: Any, gag: Any, prestress: Any, ramp: Any) -> tuple[Any, Any]:
+        """Two functions: components of F at the points from the displacements of the cells (linear), and from them the weighted
+        stress that is their virtual-work partner, with J."""
         rule, x, weight, place = t["strain"], rest["positions"], rest["weight"], rest["annulus_position"]
         material = bound_material(self.model.material, at_cells(values, t["regions"]))
         resting = self.kinematics.unpack(prestress)
@@ -101,13 +118,10 @@ class MechanicsForms:
 
         def stress(*F: Any) -> Any:
             found, pull = jax.vjp(invariants, *F)
-            return *pull(stage(t["always"], slopes, *found)), found[0]
+            return pull(stage(t["always"], slopes, *found)), found[0]
 
         stored = weight / tensors.determinant(resting)
-        F, pull = jax.vjp(deformation, u)
-        *weighted, J = stage(t["always"], stress, *F)
-        (forces,) = pull(tuple(weighted))
-        return forces, jnp.min(J - material.lowest_jacobian())
+        return deformation, stress
 
     def annulus_position(self, t: Tables, points: Any, x: tuple[Any, ...]) -> Any:
         """0 at the rim, 1 at the nucleus: linear in radius, clipped inside the nucleus."""

@@ -1,8 +1,8 @@
 """Chord Newton for many lanes at once: every lane keeps its own factor, its own line search and its own outcome.
 
-A factor is kept, over iterations, steps and solves, until an iteration reduces the residual by less than ``slow``; then it is
-made anew from the present state of that lane alone. A step is taken only where the state stays admissible and the residual
-falls. What one lane does changes no number of another.
+A factor is kept, over iterations, steps and solves, until it would take more than ``patience`` iterations at its present pace;
+then it is made anew from the present state of that lane alone. A step is taken only where the state stays admissible and the
+residual falls. What one lane does changes no number of another.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ class ChordNewton:
     """Solves F(x) = 0 for every active lane."""
 
     def __init__(
-        self, solver: LinearSolver, lanes: int, *, absolute: float, relative: float, slow: float = 0.3, most: int = 40
+        self, solver: LinearSolver, lanes: int, *, absolute: float, relative: float, patience: int = 5, most: int = 40
     ) -> None:
         self.solver, self.lanes = solver, lanes
-        self.absolute, self.relative, self.slow, self.most = absolute, relative, slow, most
+        self.absolute, self.relative, self.patience, self.most = absolute, relative, patience, most
         self.fresh_needed = np.ones(lanes, dtype=bool)
         self.iterations = np.zeros(lanes, dtype=np.int64)
         self.factorisations = np.zeros(lanes, dtype=np.int64)
@@ -69,7 +69,7 @@ class ChordNewton:
             todo = active & ~failed & ~(norm <= goal)
             if not todo.any():
                 break
-            self._refresh(todo & (self.fresh_needed | (norm > self.slow * last)), x, tangent)
+            self._refresh(todo & (self.fresh_needed | self._slow(norm, last, goal)), x, tangent)
             dx = self.solver.solve(r, todo)
             last = norm
             x, r, norm, stuck = self._search(x, r, norm, dx, todo, residual)
@@ -78,6 +78,12 @@ class ChordNewton:
             self.fresh_needed |= stuck & ~self._made  # no way down with an old factor: a fresh one before giving up
         converged = active & ~failed & (norm <= goal)
         return x, Outcome(converged, np.where(active, norm, 0.0))
+
+    def _slow(self, norm: np.ndarray, last: np.ndarray, goal: np.ndarray) -> np.ndarray:
+        """Whether the old factor would take more iterations to the goal, at its present pace, than a fresh one is worth."""
+        with np.errstate(all="ignore"):
+            pace = np.log(last / norm)
+            return np.isfinite(last) & ~(self.patience * pace >= np.log(norm / goal))
 
     def _refresh(self, which: np.ndarray, x: Any, tangent: Tangent) -> None:
         self._made = which
