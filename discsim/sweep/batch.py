@@ -126,10 +126,10 @@ class BatchRun:
             if same_time(at, lane.now):
                 self.model.kernels.layout.update(rows[number], changes)
                 happened = True
-        for dose in lane.arm.doses:
+        for index, dose in enumerate(lane.arm.doses):
             if same_time(dose.at, lane.now):
                 found = self._deposit(number, dose)
-                self._given.append(lane.arm.doses.index(dose))
+                self._given.append(index)
                 if f"{dose.field}:injected" in lane.ledger:
                     lane.ledger[f"{dose.field}:injected"] += found
                 happened = True
