@@ -69,6 +69,11 @@ def sweep(experiment: Path, *more: str) -> Result:
     )
 
 
+def heed_interrupts() -> None:
+    """A shell's background job ignores Ctrl-C and hands that on; a user at a terminal does not."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextlib.contextmanager
 def started(experiment: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
     """The command in a process group of its own, as a terminal has it."""
@@ -76,7 +81,9 @@ def started(experiment: Path, *more: str) -> Iterator[subprocess.Popen[str]]:
     script.write_text(COMMAND)
     command = [sys.executable, script, "sweep", experiment, "--out", experiment.parent / "s", "--engine", ENGINE, *more]
     environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{FAKES}"}
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True) as process:
+    with subprocess.Popen(
+        command, env=environment, stderr=subprocess.PIPE, text=True, start_new_session=True, preexec_fn=heed_interrupts
+    ) as process:
         try:
             yield process
         finally:
