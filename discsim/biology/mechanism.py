@@ -19,6 +19,7 @@ No mechanism edits another, and their order does not matter.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import graphlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
@@ -58,6 +59,11 @@ def loss(field: str) -> str:
 def conversion(field: str, *, into: str) -> str:
     """Key of a first-order transfer rate (1/s) from ``field`` to ``into``; what one loses the other gains."""
     return f"{field}@into:{into}"
+
+
+def gate_path(label: str) -> str:
+    """Path of the gate of a mechanism that some arms of a study lack: 1 where it acts, 0 where it does not."""
+    return f"{label}.present"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,15 +109,27 @@ class Mechanism(Parameterised):
         return own | {name for name, _ in _marked(self, "local")}
 
 
-def _marked(mechanism: Mechanism, role: str) -> list[tuple[str, Callable[..., Any]]]:
+def _marked(mechanism: Mechanism, role: str) -> tuple[tuple[str, Callable[..., Any]], ...]:
+    return _marked_in(type(mechanism), role)
+
+
+@functools.cache  # a class does not change, and a sweep composes the same ones thousands of times
+def _marked_in(kind: type[Mechanism], role: str) -> tuple[tuple[str, Callable[..., Any]], ...]:
     found = []
-    for name in dir(type(mechanism)):
-        function = inspect.getattr_static(type(mechanism), name)
+    for name in dir(kind):
+        function = inspect.getattr_static(kind, name)
         if getattr(function, "__dict__", {}).get("role") == role:
             found.append((name, function))
-    return found
+    return tuple(found)
 
 
+def law_methods(mechanism: Mechanism) -> dict[str, tuple[str, ...]]:
+    """The pointwise methods of a mechanism and the argument names of each."""
+    found = {name: _reads(function) for role in ("derived", "local", "drive") for name, function in _marked(mechanism, role)}
+    return found | {n: _reads(getattr(type(mechanism), n)) for n in ("rates", "diffusivities") if hasattr(mechanism, n)}
+
+
+@functools.cache
 def _reads(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(inspect.signature(function).parameters)[1:]
 
@@ -143,10 +161,14 @@ class Changes:
 
 
 class Composition:
-    """Mechanisms that act together: their fields, parameters, and the pointwise evaluation of all of them."""
+    """Mechanisms that act together: their fields, parameters, and the pointwise evaluation of all of them.
 
-    def __init__(self, mechanisms: Iterable[Mechanism]) -> None:
+    ``gated``: labels whose rates and drives are multiplied by the number at ``gate_path(label)``.
+    """
+
+    def __init__(self, mechanisms: Iterable[Mechanism], gated: Iterable[str] = ()) -> None:
         self.mechanisms = tuple(mechanisms)
+        self.gated = tuple(gated)
         self._check_labels()
         self.fields = self._collect_fields()
         self._bindings = {m.label: tuple(m.parameters()) for m in self.mechanisms}
@@ -159,10 +181,11 @@ class Composition:
     @property
     def structure(self) -> tuple[Any, ...]:
         """What decides the compiled form: classes, labels and structural choices, not numbers."""
-        return tuple(
+        found = [
             (type(m).__module__, type(m).__qualname__, m.label, tuple((k, m.chosen[k]) for k in m.structural_options))
             for m in self.mechanisms
-        )
+        ]
+        return (*found, *(gate_path(label) for label in self.gated))
 
     def default_values(self) -> dict[str, Any]:
         """Parameter values by path, in internal units."""
@@ -201,13 +224,13 @@ class Composition:
         for node in self._nodes:
             result = getattr(bound[node.mechanism], node.method)(*[values[name] for name in node.reads])
             if node.additive:
-                values[node.gives] = values[node.gives] + self._mask(node.mechanism, values) * result
+                values[node.gives] = values[node.gives] + self._mask(node.mechanism, values, parameters) * result
             else:
                 values[node.gives] = result
         changes = Changes(values, {}, {}, [])
         for index, mechanism in enumerate(self.mechanisms):
             if hasattr(mechanism, "rates"):
-                self._add_rates(changes, index, bound[index])
+                self._add_rates(changes, index, bound[index], parameters)
         return changes
 
     def diffusivities(self, parameters: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -236,19 +259,20 @@ class Composition:
     def _own(self, parameters: Mapping[str, Any], mechanism: Mechanism) -> dict[str, Any]:
         return {key: parameters[f"{mechanism.label}.{key}"] for key in self._bindings[mechanism.label]}
 
-    def _mask(self, index: int, values: Mapping[str, Any]) -> Any:
-        regions = self.mechanisms[index].regions
-        if set(regions) == set(REGIONS):
-            return 1.0
-        mask = values[f"in_{regions[0]}"]
-        for region in regions[1:]:
-            mask = mask + values[f"in_{region}"]
-        return mask
+    def _mask(self, index: int, values: Mapping[str, Any], parameters: Mapping[str, Any]) -> Any:
+        """1 where a mechanism acts, 0 elsewhere: by its regions, and by the arms that have it."""
+        regions, label = self.mechanisms[index].regions, self.mechanisms[index].label
+        mask: Any = 1.0
+        if set(regions) != set(REGIONS):
+            mask = values[f"in_{regions[0]}"]
+            for region in regions[1:]:
+                mask = mask + values[f"in_{region}"]
+        return mask * parameters[gate_path(label)] if label in self.gated else mask
 
-    def _add_rates(self, changes: Changes, index: int, bound: Any) -> None:
+    def _add_rates(self, changes: Changes, index: int, bound: Any, parameters: Mapping[str, Any]) -> None:
         mechanism = self.mechanisms[index]
         reads = [changes.values[mechanism.full_name(name)] for name in _reads(self._rates_of(mechanism))]
-        mask = self._mask(index, changes.values)
+        mask = self._mask(index, changes.values, parameters)
         for key, rate in bound.rates(*reads).items():
             field, _, rule = key.partition("@")
             field = mechanism.full_name(field)
@@ -271,6 +295,14 @@ class Composition:
         for mechanism in self.mechanisms:
             if mechanism.label in seen:
                 raise CompositionError(f"two mechanisms are labelled {mechanism.label!r}; give one of them another label")
+            if mechanism.label in self.gated and "present" in mechanism.parameters():
+                raise CompositionError(
+                    f"mechanism {mechanism.label!r}: a parameter of it is called 'present'; give it another name"
+                )
+            wrong = [region for region in mechanism.regions if region not in REGIONS]
+            if wrong or not mechanism.regions:
+                given = repr(wrong[0]) if wrong else "nothing"
+                raise CompositionError(f"mechanism {mechanism.label!r}: regions holds {given}; there are {', '.join(REGIONS)}")
             seen.add(mechanism.label)
 
     def _collect_fields(self) -> dict[str, Field]:

@@ -29,7 +29,8 @@ class ArmRecord:
     ``times`` (s) are the shared steps; ``readouts`` name -> values at these times; ``ledger`` name -> cumulative amounts of
     the whole disc; ``frames`` fields at the asked times; ``points`` (vertices, dim) mm, ``cells``
     (cells, vertices per cell) and ``cell_regions`` the reference mesh they live on;
-    ``history`` one row per accepted step.
+    ``history`` one row per accepted step; ``engine`` name of the engine that made the numbers, where a run may use several, and
+    ``bars`` its half-widths of error by readout, in the readout's unit, one per time (nothing: solved to the solver's tolerance).
     """
 
     name: str
@@ -44,3 +45,5 @@ class ArmRecord:
     failure: Failure | None = None
     history: list[dict[str, Any]] = dataclasses.field(default_factory=list)
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
+    engine: str = ""
+    bars: dict[str, list[float]] = dataclasses.field(default_factory=dict)

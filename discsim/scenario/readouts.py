@@ -11,7 +11,8 @@ from discsim.scenario.snapshot import Snapshot
 
 @dataclasses.dataclass(frozen=True)
 class Readout:
-    """``function(snapshot)`` in ``unit``. ``digits`` is how many decimals tables show."""
+    """``function(snapshot)`` in ``unit``. ``digits`` is how many decimals tables show; ``accuracy``: error in ``unit`` that an
+    approximate engine may make (0: a share of the value, which the engine is told)."""
 
     name: str
     unit: str
@@ -19,6 +20,7 @@ class Readout:
     description: str
     function: Callable[[Snapshot], Any]
     digits: int = 3
+    accuracy: float = 0.0
 
 
 def _cells(s: Snapshot, *regions: str) -> Any:
@@ -62,10 +64,10 @@ _LIST = (
         lambda s: s.mean(s.values["fixed_charge_density"], "NP"),
         4,
     ),
-    Readout("glucose_min", "mM", "extremum", "lowest glucose in the disc", lambda s: s.xp.min(s.values["glucose"]), 3),
-    Readout("oxygen_min", "kPa", "extremum", "lowest oxygen in the disc", lambda s: s.xp.min(s.values["oxygen"]), 3),
+    Readout("glucose_min", "mM", "extremum", "lowest glucose in the disc", lambda s: s.xp.min(s.values["glucose"]), 3, 0.02),
+    Readout("oxygen_min", "kPa", "extremum", "lowest oxygen in the disc", lambda s: s.xp.min(s.values["oxygen"]), 3, 0.05),
     Readout("lactate_max", "mM", "extremum", "highest lactate in the disc", lambda s: s.xp.max(s.values["lactate"]), 3),
-    Readout("ph_min", "1", "extremum", "lowest pH in the disc", lambda s: s.xp.min(s.values["ph"]), 3),
+    Readout("ph_min", "1", "extremum", "lowest pH in the disc", lambda s: s.xp.min(s.values["ph"]), 3, 0.005),
 )
 
 READOUTS: dict[str, Readout] = {readout.name: readout for readout in _LIST}

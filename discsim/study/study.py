@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from discsim.study.result import Result
 
 DEFAULT_TIMES = ("0 year", "1 year", "5 year", "10 year")
-ENGINES = ("fem", "sweep")
+ENGINES = ("fem", "sweep", "reduced")
 CHECK_ENGINES = ("fem",)  # engines that may judge the sweep engine
 
 
@@ -72,16 +72,19 @@ class Study:
         return records
 
 
-def make_engine(name: str, *, lanes: int | None = None, device: str = "cpu") -> Engine:
+def make_engine(name: str, *, lanes: int | None = None, device: str = "cpu", study: Study | None = None) -> Engine:
     """Engine by name; raises ``ValueError`` for an unknown one and ``ImportError`` with advice where it is not installed.
 
-    ``lanes`` (samples that run side by side) and ``device`` ("cpu" or "gpu") are for the sweep engine. A caller in Python may
+    ``lanes`` (samples that run side by side) and ``device`` ("cpu" or "gpu") are for the engines in JAX; ``study``: whose reduced
+    model the reduced engine takes (``NotTrained`` where there is none). A caller in Python may
     name a class of its own that is made without arguments, such as ``"mymodule:MyEngine"``; the command line offers ``ENGINES``.
     """
     if name == "fem":
         return _reference_engine()
     if name == "sweep":
         return _sweep_engine(lanes, device)
+    if name == "reduced":
+        return _reduced_engine(study, device)
     if ":" in name:
         module, _, attribute = name.partition(":")
         engine: Engine = getattr(importlib.import_module(module), attribute)()
@@ -106,3 +109,12 @@ def _sweep_engine(lanes: int | None, device: str) -> Engine:
     except ImportError as error:
         raise ImportError(f"the sweep engine needs JAX ({error}); pip install the jax of requirements.lock") from error
     return SweepEngine(lanes=lanes, device=device)
+
+
+def _reduced_engine(study: Study | None, device: str) -> Engine:
+    from discsim.study.train import trained
+    from discsim.sweep.reduced.engine import ReducedEngine
+
+    if study is None:
+        raise ValueError("the reduced engine belongs to a study: it is for discsim sweep and discsim optimise")
+    return ReducedEngine(trained(study), device=device)

@@ -113,7 +113,7 @@ class _Model:
 
         self.study: Study = study_from_text(setup.config, source="the study", folder=setup.plugins, allow_plugin=True)
         self.nominal = bare(self.study.problem())
-        self.engine: Engine = _engine(setup.engine, setup.device)
+        self.engine: Engine = _engine(setup.engine, setup.device, self.study)
 
     def problem(self, design: Design, sample: int) -> Problem | str:
         """The problem of a sample, or why there is none."""
@@ -123,12 +123,12 @@ class _Model:
             return " ".join(str(error).split())
 
 
-def _engine(name: str, device: str) -> Engine:
+def _engine(name: str, device: str, study: Study) -> Engine:
     """The engine; raises ``MissingTool`` where this machine lacks what it needs."""
     if name == "fem":
         need_compiler()
     try:
-        return make_engine(name, device=device)
+        return make_engine(name, device=device, study=study)
     except (ImportError, ValueError) as error:
         raise MissingTool(str(error)) from error
 
@@ -156,6 +156,23 @@ def record_sample(sample: int, steps: tuple[float, ...]) -> list[ArmRecord] | Tr
     """Solve one sample and return its records: for the check, which looks at few."""
     found = _tried(lambda setup, model: _solved(setup, model, (sample,), steps))
     return found if isinstance(found, Trouble) else list(found[0])
+
+
+def collect_sample(sample: int, steps: tuple[float, ...], path: Path) -> bool | Trouble:
+    """Solve one sample at full order and write states of it to a file, for the training of a reduced model."""
+
+    def collected(setup: Setup, model: _Model) -> bool:
+        from discsim.sweep.engine import SweepEngine
+        from discsim.sweep.reduced.snapshots import collect, write_courses
+
+        problem = model.problem(setup.design, sample)
+        if isinstance(problem, str):
+            raise ValueError(f"sample {sample}: {problem}")
+        assert isinstance(model.engine, SweepEngine)
+        write_courses(path, collect(model.engine, problem, steps))
+        return True
+
+    return _tried(collected)
 
 
 def time_samples(samples: tuple[int, ...], steps: tuple[float, ...]) -> tuple[float, float] | Trouble:

@@ -112,14 +112,15 @@ class SweepEngine(Engine):
 
     def _batch(self, lanes: list[tuple[Problem, Arm]]) -> BatchRun:
         problem, arm = lanes[0]
-        model, discretisation = self._model(problem, arm)
+        model, discretisation = self.model(problem, arm)
         points = discretisation.points_of(arm.mesh)
         if model.mesh_hash != arm.mesh.hash:
             model.set_points(points)
             model.mesh_hash = arm.mesh.hash
         return BatchRun(model, lanes, Deposits(discretisation))
 
-    def _model(self, problem: Problem, arm: Arm) -> tuple[LaneModel, Discretisation]:
+    def model(self, problem: Problem, arm: Arm) -> tuple[LaneModel, Discretisation]:
+        """Solvers and discretisation of an arm, made once for all arms of one structure."""
         layout = layout_of(problem)
         discretisation = discretisation_of(arm.mesh)
         readouts = tuple(readout.name for readout in problem.readouts)

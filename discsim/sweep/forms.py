@@ -59,21 +59,21 @@ class LaneForms:
 
     def solute_residual(self, t: Tables, row: Any, deformed: Any, pointwise: Any, signals: Any, c: Any, dt: Any) -> Any:
         """Balance of every solute at every vertex, with the cells after ``dt`` eliminated pointwise."""
-        values, named, others = self._lane(t, row, pointwise, signals)
-        rates = self._solute_rates(t, values, deformed, named, dt)
+        values, named, others = self.lane(t, row, pointwise, signals)
+        rates = self.solute_gain(t, values, deformed, named, dt)
         return self.solutes.residual(t, values, deformed, named, others, c, rates)
 
     def solute_tangent(
         self, t: Tables, row: Any, deformed: Any, pointwise: Any, signals: Any, c: Any, dt: Any
     ) -> tuple[Any, Any]:
         """Element and facet matrices of the solutes."""
-        values, named, others = self._lane(t, row, pointwise, signals)
-        rates = self._solute_rates(t, values, deformed, named, dt)
+        values, named, others = self.lane(t, row, pointwise, signals)
+        rates = self.solute_gain(t, values, deformed, named, dt)
         return self.solutes.tangent(t, values, deformed, named, others, c, rates)
 
     def advance(self, t: Tables, row: Any, deformed: Any, pointwise: Any, signals: Any, c: Any, dt: Any) -> tuple[Any, Any]:
         """All pointwise fields after ``dt`` with the solutes ``c`` of its end, and the ledger (cell fields, 4) of the part."""
-        values, named, others = self._lane(t, row, pointwise, signals)
+        values, named, others = self.lane(t, row, pointwise, signals)
         parameters, J = at_cells(values, t["regions"]), deformed["corner_jacobian"]
         nodal = {name: c[t["cells"]][:, :, i] for i, name in enumerate(self.model.solutes)} | others
         like = pointwise[0]
@@ -102,7 +102,7 @@ class LaneForms:
         """Balance of every signal at every vertex over a step (implicit Euler at fixed shape)."""
         assert self.signals is not None
         values, named, others = self._signal_lane(t, row, pointwise, c)
-        rates = self._signal_rates(t, values, deformed, named, old, inverse_dt)
+        rates = self.signal_gain(t, values, deformed, named, old, inverse_dt)
         return self.signals.residual(t, values, deformed, named, others, s, rates)
 
     def signal_tangent(
@@ -111,7 +111,7 @@ class LaneForms:
         """Element and facet matrices of the signals."""
         assert self.signals is not None
         values, named, others = self._signal_lane(t, row, pointwise, c)
-        rates = self._signal_rates(t, values, deformed, named, jnp.zeros_like(s), inverse_dt)
+        rates = self.signal_gain(t, values, deformed, named, jnp.zeros_like(s), inverse_dt)
         return self.signals.tangent(t, values, deformed, named, others, s, rates)
 
     def vertex_volumes(self, t: Tables, deformed: Any, like: Any) -> Any:
@@ -140,7 +140,14 @@ class LaneForms:
         self, t: Tables, points: Any, row: Any, deformed: Any, pointwise: Any, c: Any, signals: Any, q: Any
     ) -> tuple[Snapshot, dict[str, Any]]:
         """The state as readouts see it, and every named value at (cell, vertex) pairs."""
-        values, named, others = self._lane(t, row, pointwise, signals)
+        area = shape.plate_area(t, self.mechanics.kinematics, points)
+        return self.seen(t, row, deformed, pointwise, c, signals, self.mechanics.height(points, q), area)
+
+    def seen(
+        self, t: Tables, row: Any, deformed: Any, pointwise: Any, c: Any, signals: Any, height: Any, area: Any
+    ) -> tuple[Snapshot, dict[str, Any]]:
+        """The same at any set of pairs, of a disc of soft height ``height`` (mm) whose modelled part has a plate of ``area``."""
+        values, named, others = self.lane(t, row, pointwise, signals)
         parameters, J = at_cells(values, t["regions"]), deformed["corner_jacobian"]
         nodal = {name: c[t["cells"]][:, :, i] for i, name in enumerate(self.model.solutes)} | others
         changes = self.model.changes(parameters, named, nodal, J, t["masks"])
@@ -151,16 +158,15 @@ class LaneForms:
         flat = {name: value.reshape(-1) for name, value in at_corners.items()}
         kinds = {name: field.kind for name, field in self.model.composition.fields.items()}
         weight = (deformed["corner_volume"] * self.share).reshape(-1)
-        area = shape.plate_area(t, self.mechanics.kinematics, points)
         force = self.load(row) * area * (self.share / 2.0)
-        return Snapshot(flat, weight, kinds, self.mechanics.height(points, q), force), at_corners
+        return Snapshot(flat, weight, kinds, height, force), at_corners
 
     def readouts(self, readouts: tuple[Readout, ...], t: Tables, points: Any, row: Any, deformed: Any, state: Any) -> Any:
         """Readouts in their own units, in order."""
         snapshot, _ = self.snapshot(t, points, row, deformed, *state)
         return jnp.stack([jnp.asarray(readout.function(snapshot)) for readout in readouts])
 
-    def _lane(self, t: Tables, row: Any, pointwise: Any, signals: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
+    def lane(self, t: Tables, row: Any, pointwise: Any, signals: Any) -> tuple[Any, dict[str, Any], dict[str, Any]]:
         named = {name: pointwise[i] for i, name in enumerate(self.pointwise_names)}
         at = signals[t["cells"]]
         return self.layout.unpack(row), named, {name: at[:, :, i] for i, name in enumerate(self.model.signals)}
@@ -170,7 +176,7 @@ class LaneForms:
         at = c[t["cells"]]
         return self.layout.unpack(row), named, {name: at[:, :, i] for i, name in enumerate(self.model.solutes)}
 
-    def _solute_rates(self, t: Tables, values: Any, deformed: Any, named: Any, dt: Any) -> Any:
+    def solute_gain(self, t: Tables, values: Any, deformed: Any, named: Any, dt: Any) -> Any:
         parameters, J = at_cells(values, t["regions"]), deformed["corner_jacobian"]
 
         def cells(nodal: dict[str, Any]) -> dict[str, Any]:
@@ -186,7 +192,7 @@ class LaneForms:
 
         return rates
 
-    def _signal_rates(self, t: Tables, values: Any, deformed: Any, named: Any, old: Any, inverse_dt: Any) -> Any:
+    def signal_gain(self, t: Tables, values: Any, deformed: Any, named: Any, old: Any, inverse_dt: Any) -> Any:
         parameters, J = at_cells(values, t["regions"]), deformed["corner_jacobian"]
         before = old[t["cells"]]
 

@@ -66,13 +66,7 @@ class MechanicsForms:
         F, push = jax.linearize(deformation, u)
         pull = jax.linear_transpose(push, u)
 
-        def moduli(*F: Any) -> Any:
-            """Slopes of the stress by each component of F: few, and the law is worked out for these alone."""
-            _, by = jax.linearize(lambda *F: stress(*F)[0], *F)
-            units = [tuple(jnp.ones_like(f) if i == k else jnp.zeros_like(f) for i, f in enumerate(F)) for k in range(len(F))]
-            return [by(*unit) for unit in units]
-
-        slopes = stage(t["always"], moduli, *F)
+        slopes = stage(t["always"], lambda *F: self.moduli(stress, F), *F)
 
         def column(direction: Any) -> Any:
             moved = push(jnp.broadcast_to(direction, u.shape))
@@ -83,20 +77,26 @@ class MechanicsForms:
         return jnp.moveaxis(columns.reshape(own, u.shape[0], own), 0, 2)
 
     def _element(self, t: Tables, rest: Any, values: Any, gag: Any, prestress: Any, ramp: Any) -> tuple[Any, Any]:
-        """Two functions: components of F at the points from the displacements of the cells (linear), and from them the weighted
-        stress that is their virtual-work partner, with J."""
-        rule, x, weight, place = t["strain"], rest["positions"], rest["weight"], rest["annulus_position"]
-        material = bound_material(self.model.material, at_cells(values, t["regions"]))
-        resting = self.kinematics.unpack(prestress)
-        charged = gag @ rule["values"].T
-        families = self.kinematics.fibres(material.fibre_angle(place), x)
-        in_annulus = t["masks"]["in_inner_AF"] + t["masks"]["in_outer_AF"]
-
-        pattern = self.kinematics.pattern
+        """Two functions: components of F at the points from the displacements of the cells (linear), and ``stress_law``."""
+        rule = t["strain"]
 
         def deformation(u: Any) -> tuple[Any, ...]:
-            F = shape.deformation_gradient(self.kinematics, rule, u, rest["inverse"], x)
-            return tuple(F[i][j] for i, j in pattern)
+            F = shape.deformation_gradient(self.kinematics, rule, u, rest["inverse"], rest["positions"])
+            return tuple(F[i][j] for i, j in self.kinematics.pattern)
+
+        parameters = at_cells(values, t["regions"])
+        return deformation, self.stress_law(t, rest, parameters, gag @ rule["values"].T, prestress, ramp)
+
+    def stress_law(self, t: Tables, rest: Any, parameters: Any, charged: Any, prestress: Any, ramp: Any) -> Any:
+        """At any set of points: from the components of F the weighted stress that is their virtual-work partner, with J.
+
+        ``rest``: ``positions``, ``weight`` and ``annulus_position`` of the points; ``charged``: GAG there, per reference volume.
+        """
+        x, weight, place = rest["positions"], rest["weight"], rest["annulus_position"]
+        material = bound_material(self.model.material, parameters)
+        resting = self.kinematics.unpack(prestress)
+        families = self.kinematics.fibres(material.fibre_angle(place), x)
+        in_annulus = t["masks"]["in_inner_AF"] + t["masks"]["in_outer_AF"]
 
         def invariants(*F: Any) -> tuple[Any, ...]:
             elastic = tensors.product(self.kinematics.unpack(F), resting)
@@ -121,7 +121,14 @@ class MechanicsForms:
             return pull(stage(t["always"], slopes, *found)), found[0]
 
         stored = weight / tensors.determinant(resting)
-        return deformation, stress
+        return stress
+
+    @staticmethod
+    def moduli(stress: Any, F: tuple[Any, ...]) -> list[tuple[Any, ...]]:
+        """Slopes of the stress by each component of F: few, and the law is worked out for these alone."""
+        _, by = jax.linearize(lambda *F: stress(*F)[0], *F)
+        units = [tuple(jnp.ones_like(f) if i == k else jnp.zeros_like(f) for i, f in enumerate(F)) for k in range(len(F))]
+        return [by(*unit) for unit in units]
 
     def annulus_position(self, t: Tables, points: Any, x: tuple[Any, ...]) -> Any:
         """0 at the rim, 1 at the nucleus: linear in radius, clipped inside the nucleus."""

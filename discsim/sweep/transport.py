@@ -40,10 +40,7 @@ class Deformed:
         u = shape.cell_displacement(t, q)
         x = shape.positions(t, points, rule["values"])
         F = shape.deformation_gradient(kinematics, rule, u, inverse, x)
-        J, back = tensors.determinant(F), tensors.inverse(F)
-        weight = kinematics.weight(x) * rule["weights"][None, :] * measure
-        dim = range(points.shape[1])
-        metric = jnp.stack([jnp.stack([J * weight * tensors.dot(back[i], back[j]) for j in dim]) for i in dim])
+        J, metric = pulled_back(F, kinematics.weight(x) * rule["weights"][None, :] * measure, points.shape[1])
         corner = shape.positions(t, points, t["corner"]["values"])
         at_corners = shape.deformation_gradient(kinematics, t["corner"], u, inverse, corner)
         return {
@@ -60,9 +57,20 @@ class Deformed:
         x = shape.facet_positions(t, points)
         F = shape.facet_deformation_gradient(t, kinematics, u, inverse, x)
         normal = kinematics.vector(shape.facet_normals(t, inverse, measure))
-        turned = tensors.apply(tensors.transpose(tensors.inverse(F)), normal)
-        size = jnp.sqrt(tensors.dot(turned, turned)) * tensors.determinant(F)
-        return size * kinematics.weight(x) * t["facet_weights"][None, :]
+        return stretched_area(F, normal) * kinematics.weight(x) * t["facet_weights"][None, :]
+
+
+def pulled_back(F: tensors.Tensor, weight: Any, dimension: int) -> tuple[Any, Any]:
+    """J, and the metric J F^-1 F^-T x weight (dim, dim, ...) with which gradients in the reference shape make fluxes."""
+    J, back = tensors.determinant(F), tensors.inverse(F)
+    dim = range(dimension)
+    return J, jnp.stack([jnp.stack([J * weight * tensors.dot(back[i], back[j]) for j in dim]) for i in dim])
+
+
+def stretched_area(F: tensors.Tensor, normal: tuple[Any, ...]) -> Any:
+    """|J F^-T N|: current area of a facet with reference normal times measure N."""
+    turned = tensors.apply(tensors.transpose(tensors.inverse(F)), normal)
+    return jnp.sqrt(tensors.dot(turned, turned)) * tensors.determinant(F)
 
 
 class Diffusion:
@@ -105,7 +113,7 @@ class Diffusion:
         per_cell = self._element(t, values, deformed, pointwise, others, c[t["cells"]], rates)
         balance = jnp.zeros_like(c).at[t["cells"]].add(per_cell)
         facet_vertices = t["cells"][t["facet_cells"]]
-        exchange, far = self._exchange(t, values)
+        exchange, far = self.exchange(t, values)
         shared = self.exchange_matrix(t, deformed)
         out = jnp.einsum("fvw,fwk->fvk", shared, c[facet_vertices] - far[:, None, :]) * exchange[:, None, :]
         balance = balance.at[facet_vertices].add(out)
@@ -128,7 +136,7 @@ class Diffusion:
         pushed = jax.vmap(lambda d: push(jnp.broadcast_to(d, at.shape)))(directions)
         pushed = pushed.reshape(corners, -1, *at.shape)[:, self.colours]  # (corner, field, cells, own corner, own field)
         columns = jnp.einsum("vfcwk,kf->cwkvf", pushed, jnp.asarray(self.coupled, dtype=float))
-        exchange, _ = self._exchange(t, values)
+        exchange, _ = self.exchange(t, values)
         facets = self.exchange_matrix(t, deformed)[:, :, :, None] * exchange[:, None, None, :]
         return columns.reshape(at.shape[0], corners * fields, corners * fields), facets
 
@@ -136,7 +144,7 @@ class Diffusion:
         """int phi_v phi_w dA on every facet, (facets, v, v)."""
         return jnp.einsum("fqv,fqw,fq->fvw", t["facet_values"], t["facet_values"], deformed["area"])
 
-    def _exchange(self, t: Tables, values: Any) -> tuple[Any, Any]:
+    def exchange(self, t: Tables, values: Any) -> tuple[Any, Any]:
         """Exchange coefficient and far level of every facet and field (zero where sealed or held)."""
         rules = self.model.composition.boundaries(by_region(values))
         size = max(SURFACES.values()) + 1
@@ -168,8 +176,11 @@ class Diffusion:
         nodal = {name: at[:, :, i] @ values_there.T for i, name in enumerate(self.names)}
         nodal |= {name: value @ values_there.T for name, value in others.items()}
         amounts = {name: value @ values_there.T for name, value in pointwise.items()}
+        return self.diffusivities(t, values, amounts, nodal, deformed["jacobian"])
+
+    def diffusivities(self, t: Tables, values: Any, amounts: Any, nodal: Any, jacobian: Any) -> dict[str, Any]:
+        """Diffusivity of every field (mm2/s) at points with these amounts, concentrations and volume ratio."""
         parameters = at_cells(values, t["regions"])
-        changes = self.model.changes(parameters, amounts, nodal, deformed["jacobian"], t["masks"])
+        changes = self.model.changes(parameters, amounts, nodal, jacobian, t["masks"])
         found = self.model.composition.diffusivities(parameters, changes.values)
-        like = deformed["jacobian"]
-        return {name: jnp.broadcast_to(value, like.shape) for name, value in found.items()}
+        return {name: jnp.broadcast_to(value, jacobian.shape) for name, value in found.items()}

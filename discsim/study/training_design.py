@@ -1,0 +1,57 @@
+"""Samples from which a reduced engine is trained: the whole box of a design, evenly, whatever distributions it has."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import numpy as np
+
+from discsim.study.design import Design, draw
+from discsim.study.ensemble import SweptInput
+from discsim.study.numbers import file_of, limits
+from discsim.study.sampling import quantiles, scale_of, unit_samples
+from discsim.study.study import Study
+
+# A distribution without ends is trained between the quantiles that one sample in 2,000 lies beyond on either side.
+TAIL = 5e-4
+TRAINING_SEED = 20_011
+
+
+def training_design(study: Study, count: int, seed: int = TRAINING_SEED) -> Design:
+    """``count`` Sobol samples, even on the scale of every input, from end to end of what the [design] of a study can draw.
+
+    Correlations are left aside: they leave parts of the box empty, and what is trained for the box holds for these too.
+    Raises ``ConfigError`` like ``draw``.
+    """
+    design = draw(study)
+    cube = unit_samples("sobol", count, len(design.inputs), seed)
+    ends = box(study, design)
+    columns = []
+    for column, (swept, (low, high)) in enumerate(zip(design.inputs, ends, strict=True)):
+        share = cube[:, column]
+        if swept.scale == "log":
+            values = low * (high / low) ** share
+        else:
+            values = low + (high - low) * share
+        columns.append(values)
+    inputs = tuple(
+        dataclasses.replace(swept, low=low, high=high, values=values)
+        for swept, (low, high), values in zip(design.inputs, ends, columns, strict=True)
+    )
+    return Design("sobol", seed, inputs)
+
+
+def box(study: Study, design: Design) -> list[tuple[float, float]]:
+    """Least and greatest value of every input that the design can draw, tails cut off at ``TAIL``, in the input's unit."""
+    table = file_of(study).design
+    spots = file_of(study).find(table["vary"])
+    return [_ends(table["vary"].get(swept.path), spots.get(swept.path), swept) for swept in design.inputs]
+
+
+def _ends(entry: object, spot: object, swept: SweptInput) -> tuple[float, float]:
+    if isinstance(entry, dict) and spot is not None and "dist" in entry:
+        tails = quantiles(entry, spot.parameter.unit, limits(spot), np.array([TAIL, 1.0 - TAIL]))  # type: ignore[attr-defined]
+        return float(tails[0]), float(tails[1])
+    if np.isfinite([swept.low, swept.high]).all():
+        return swept.low, swept.high
+    return float(swept.values.min()), float(swept.values.max())

@@ -1,0 +1,263 @@
+"""The reduced model in time: many lanes at once, compiled once; parameters, doses, step lengths are data.
+
+A step is that of ``LaneModel``: solutes with the cells eliminated, cells and matrix, signals at the shape before, equilibrium, and the
+amounts of signals kept as the shape changes. Newton's method keeps its inverses over steps and makes them anew where some lane
+converges slowly; a lane that does not converge is marked, and its neighbours go on.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from discsim.sweep.kernels import counted
+from discsim.sweep.reduced.forms import ReducedForms
+from discsim.sweep.reduced.points import Tables
+
+ITERATIONS = 40
+GOAL = 3e-5  # size of the last correction, over the usual size of the coefficients
+LEAST_SHARE = 2.0**-8  # of a correction; less far down means that a lane is stuck
+SLOW = 0.25  # a correction that shrinks by less than this asks for new slopes
+
+
+@jax.tree_util.register_dataclass
+@dataclasses.dataclass
+class ReducedState:
+    """State of all lanes, leading axis lanes; ``older_*``, ``oldest_*``: coefficients one and two steps before, ``last`` (lanes, 2): lengths of those steps (s; 0: none);
+    ``inverse_*``: kept inverses; ``good``: lanes without trouble; ``iterations``: Newton iterations, ``renewals``: new slopes."""
+
+    pointwise: Any
+    a: Any
+    d: Any
+    b: Any
+    prestress: Any
+    older_a: Any
+    older_b: Any
+    oldest_a: Any
+    oldest_b: Any
+    last: Any
+    inverse_a: Any
+    inverse_b: Any
+    ledger: Any
+    good: Any
+    iterations: Any
+    renewals: Any
+
+
+def _masked(mask: Any, new: Any, old: Any) -> Any:
+    return jnp.where(mask.reshape(-1, *([1] * (new.ndim - 1))), new, old)
+
+
+def _weights(dt: Any, last: Any) -> Any:
+    """Weights (3, lanes) of the last three states for a guess ``dt`` ahead, as ``extrapolate.extrapolation`` has them."""
+    first = jnp.where(last[:, 0] > 0.0, last[:, 0], 1.0)
+    second = jnp.where(last[:, 1] > 0.0, last[:, 1], 1.0)
+    ahead = jnp.where(last[:, 0] > 0.0, jnp.minimum(dt, 2.0 * last[:, 0]), 0.0)
+    x, y, z = ahead, ahead + first, ahead + first + second
+    curved = (last[:, 1] > 0.0) & (last[:, 1] >= 0.25 * ahead)
+    parabola = jnp.stack([y * z / (first * (first + second)), -x * z / (first * second), x * y / ((first + second) * second)])
+    line = jnp.stack([1.0 + ahead / first, -ahead / first, jnp.zeros_like(dt)])
+    return jnp.where(curved, parabola, line)
+
+
+class ReducedModel:
+    """Compiled functions of a reduced model. ``sizes``: usual sizes of the coefficients (b, a, d)."""
+
+    def __init__(self, forms: ReducedForms, readouts: Any, sizes: tuple[Any, Any, Any]) -> None:
+        self.forms, self.readouts = forms, readouts
+        self.size_b, self.size_a = (float(np.sqrt((np.asarray(s) ** 2).sum())) for s in sizes[:2])
+        self.start = jax.jit(counted("reduced start", self._start))
+        self.run = jax.jit(counted("reduced steps", self._run))
+        self.settle = jax.jit(counted("reduced event", self._settle))
+        self.read = jax.jit(counted("reduced readouts", self._read))
+
+    # ---- Newton
+
+    def _newton(
+        self, residual: Any, slope: Any, x: Any, inverse: Any, active: Any, size: float
+    ) -> tuple[Any, Any, Any, Any, Any]:
+        """Solutions of all lanes, the inverses, who converged, iterations and renewals."""
+
+        def onward(x: Any, r: Any, dx: Any, length: Any, pace: Any, inverse: Any, share: Any, fresh: Any, done: Any) -> Any:
+            trial = jnp.where(done[:, None], x, x - share[:, None] * dx)
+            tried = residual(trial)
+            norm, least = jnp.linalg.norm(tried, axis=1), jnp.linalg.norm(r, axis=1)
+            better = ~done & jnp.isfinite(norm) & (norm <= (1.0 - 1e-4 * share) * least)
+            x, r = jnp.where(better[:, None], trial, x), jnp.where(better[:, None], tried, r)
+            renew = (~done & ((better & (pace > SLOW)) | (~better & ~fresh))).any()
+            inverse = jax.lax.cond(renew, lambda: jnp.linalg.inv(slope(x)), lambda: inverse)
+            # no way down with old slopes: new ones, in full; with new ones: half as far
+            share = jnp.where(better | ~fresh, 1.0, 0.5 * share)
+            fresh = renew | (fresh & ~better)
+            return x, r, inverse, share, jnp.where(better & ~renew, length, jnp.inf), fresh, renew
+
+        def body(carry: Any) -> Any:
+            x, r, inverse, share, last, fresh, done, count, renewals = carry
+            dx = jnp.einsum("lij,lj->li", inverse, r)
+            length = jnp.sqrt((dx**2).sum(axis=1)) / size
+            pace = jnp.where(jnp.isfinite(last), length / jnp.maximum(last, 1e-300), 0.0)
+            now = ~done & (length * jnp.clip(pace, 0.05, 1.0) < GOAL)
+            x, done = jnp.where(now[:, None], x - dx, x), done | now
+            arguments = (x, r, dx, length, pace, inverse, share, fresh, done)
+            same = (x, r, inverse, share, last, fresh, jnp.array(False))
+            x, r, inverse, share, last, fresh, renew = jax.lax.cond(done.all(), lambda: same, lambda: onward(*arguments))
+            return x, r, inverse, share, last, fresh, done, count + 1, renewals + renew
+
+        def going(carry: Any) -> Any:
+            return (~(carry[6] | (carry[3] < LEAST_SHARE))).any() & (carry[7] < ITERATIONS)
+
+        lanes = x.shape[0]
+        begin = (x, residual(x), inverse, jnp.ones(lanes), jnp.full(lanes, jnp.inf), jnp.zeros(lanes, dtype=bool), ~active, 0, 0)
+        x, _, inverse, _, _, _, done, count, renewals = jax.lax.while_loop(going, body, begin)
+        return x, inverse, done & jnp.isfinite(x).all(axis=1), count, renewals
+
+    def _equilibrium(self, t: Tables, rows: Any, state: ReducedState, guess: Any, active: Any) -> tuple[Any, ...]:
+        gag = state.pointwise[:, self.forms.full.gag]
+
+        def residual(b: Any) -> Any:
+            return jax.vmap(functools.partial(self.forms.forces, t))(rows, gag, state.prestress, b)
+
+        def slope(b: Any) -> Any:
+            return jax.vmap(functools.partial(self.forms.stiffness, t))(rows, gag, state.prestress, b)
+
+        return self._newton(residual, slope, guess, state.inverse_b, active, self.size_b)
+
+    def _nutrients(
+        self, t: Tables, rows: Any, state: ReducedState, shape: Any, dt: Any, guess: Any, active: Any
+    ) -> tuple[Any, ...]:
+        forms = self.forms
+
+        def residual(a: Any) -> Any:
+            return jax.vmap(functools.partial(forms.solute_balance, t))(rows, shape, state.pointwise, state.d, a, dt)
+
+        def slope(a: Any) -> Any:
+            return jax.vmap(functools.partial(forms.solute_slope, t))(rows, shape, state.pointwise, state.d, a, dt)
+
+        return self._newton(residual, slope, guess, state.inverse_a, active, self.size_a)
+
+    # ---- start and events
+
+    def _start(self, t: Tables, rows: Any, prestress: Any, a: Any) -> ReducedState:
+        """Composition of the disc, prestress and guesses of every lane; ``settle`` makes it a state at rest."""
+        lanes = rows.shape[0]
+        pairs, forms = t["pairs"], self.forms
+        nowhere = jnp.zeros((pairs["regions"].shape[0], 1))
+        pointwise = jax.vmap(lambda row: forms.full.start(pairs, nowhere, row)[0])(rows)
+        b = jnp.zeros((lanes, t["plate"].shape[0]))
+        d = jnp.zeros((lanes, int(forms.signal_ends[-1])))
+        none = jnp.zeros(lanes)
+        state = ReducedState(
+            pointwise, a, d, b, prestress, a, b, a, b, jnp.zeros((lanes, 2)), jnp.zeros((lanes, a.shape[1], a.shape[1])),
+            jnp.zeros((lanes, b.shape[1], b.shape[1])), jnp.zeros((lanes, len(forms.model.cells), 4)),
+            jnp.ones(lanes, dtype=bool), jnp.zeros(2, dtype=int), jnp.zeros(2, dtype=int),
+        )  # fmt: skip
+        gag = pointwise[:, forms.full.gag]
+        stiffness = jax.vmap(functools.partial(forms.stiffness, t))(rows, gag, prestress, b)
+        state = dataclasses.replace(state, inverse_b=jnp.linalg.inv(stiffness))
+        shape = jax.vmap(functools.partial(forms.shape, t))(b)
+        slope = jax.vmap(functools.partial(forms.solute_slope, t))(rows, shape, pointwise, d, a, none)
+        return dataclasses.replace(state, inverse_a=jnp.linalg.inv(slope))
+
+    def _settle(self, t: Tables, rows: Any, state: ReducedState, happened: Any) -> ReducedState:
+        """Equilibrium and solutes at rest in the lanes of ``happened``; no time passes, and no line leads across."""
+        forms = self.forms
+        before = jax.vmap(functools.partial(forms.shape, t))(state.b)
+        b, inverse_b, fine, n_b, r_b = self._equilibrium(t, rows, state, state.b, happened)
+        b = _masked(happened, b, state.b)
+        shape = jax.vmap(functools.partial(forms.shape, t))(b)
+        d = self._kept_amounts(t, rows, before, shape, state.d)
+        moved = dataclasses.replace(state, b=b, d=_masked(happened, d, state.d), inverse_b=inverse_b)
+        a, inverse_a, well, n_a, r_a = self._nutrients(t, rows, moved, shape, jnp.zeros(rows.shape[0]), state.a, happened)
+        a = _masked(happened, a, state.a)
+        return dataclasses.replace(
+            moved,
+            a=a,
+            inverse_a=inverse_a,
+            good=state.good & ((fine & well) | ~happened),
+            last=jnp.where(happened[:, None], 0.0, state.last),
+            iterations=state.iterations + jnp.array([n_b, n_a]),
+            renewals=state.renewals + jnp.array([r_b, r_a]),
+        )
+
+    def _kept_amounts(self, t: Tables, rows: Any, before: Any, after: Any, d: Any) -> Any:
+        """Coefficients of signals after a change of shape that keeps the amount at every point."""
+        if self.forms.full.signals is None:
+            return d
+        amounts = jax.vmap(functools.partial(self.forms.amounts, t))(rows, before, d)
+        moments = jax.vmap(functools.partial(self.forms.moments, t))(after)
+        lifted = jax.vmap(functools.partial(self.forms.amounts, t))(rows, after, jnp.zeros_like(d))
+        return jnp.linalg.solve(moments, (amounts - lifted)[:, :, None])[:, :, 0]
+
+    # ---- steps
+
+    def _run(self, t: Tables, rows: Any, state: ReducedState, lengths: Any, count: Any) -> tuple[ReducedState, Any, Any]:
+        """``count`` steps of ``lengths`` (steps, lanes) s; a lane whose length is 0 stands still. Readouts (steps, lanes, readouts)
+        and ledger (steps, lanes, cell fields, 4) after every step."""
+        steps = lengths.shape[0]
+        readouts = jnp.zeros((steps, rows.shape[0], len(self.readouts)))
+        ledgers = jnp.zeros((steps, *state.ledger.shape))
+
+        def one(i: Any, carry: Any) -> Any:
+            state, readouts, ledgers = carry
+            state = self._step(t, rows, state, lengths[i])
+            return state, readouts.at[i].set(self._read(t, rows, state)), ledgers.at[i].set(state.ledger)
+
+        found: tuple[ReducedState, Any, Any] = jax.lax.fori_loop(0, count, one, (state, readouts, ledgers))
+        return found
+
+    def _step(self, t: Tables, rows: Any, state: ReducedState, dt: Any) -> ReducedState:
+        forms = self.forms
+        active = (dt > 0.0) & state.good
+        weights = _weights(dt, state.last)[:, :, None]
+        before = jax.vmap(functools.partial(forms.shape, t))(state.b)
+        guess = weights[0] * state.a + weights[1] * state.older_a + weights[2] * state.oldest_a
+        a, inverse_a, well, n_a, r_a = self._nutrients(t, rows, state, before, dt, guess, active)
+        a = _masked(active, a, state.a)
+        # one lane after the other: what depends on parameters alone is then worked out once a lane, not at every pair (2.6 times)
+        pointwise, ledger = jax.lax.map(lambda lane: forms.advance(t, *lane), (rows, before, state.pointwise, state.d, a, dt))
+        pointwise = _masked(active, pointwise, state.pointwise)
+        new = dataclasses.replace(state, a=a, pointwise=pointwise, inverse_a=inverse_a)
+        d = self._signals(t, rows, new, before, dt, active)
+        guess = weights[0] * state.b + weights[1] * state.older_b + weights[2] * state.oldest_b
+        b, inverse_b, fine, n_b, r_b = self._equilibrium(t, rows, new, guess, active)
+        b = _masked(active, b, state.b)
+        after = jax.vmap(functools.partial(forms.shape, t))(b)
+        d = _masked(active, self._kept_amounts(t, rows, before, after, d), state.d)
+        return dataclasses.replace(
+            new,
+            b=b,
+            d=d,
+            inverse_b=inverse_b,
+            older_a=_masked(active, state.a, state.older_a),
+            older_b=_masked(active, state.b, state.older_b),
+            oldest_a=_masked(active, state.older_a, state.oldest_a),
+            oldest_b=_masked(active, state.older_b, state.oldest_b),
+            last=_masked(active, jnp.stack([dt, state.last[:, 0]], axis=1), state.last),
+            ledger=state.ledger + jnp.where(active[:, None, None], ledger, 0.0),
+            good=state.good & ((fine & well) | ~active),
+            iterations=state.iterations + jnp.array([n_b, n_a]),
+            renewals=state.renewals + jnp.array([r_b, r_a]),
+        )
+
+    def _signals(self, t: Tables, rows: Any, state: ReducedState, shape: Any, dt: Any, active: Any) -> Any:
+        """Signals after ``dt``: linear, one solve."""
+        forms = self.forms
+        if forms.full.signals is None:
+            return state.d
+        inverse = 1.0 / jnp.where(dt > 0.0, dt, 1.0)
+        old = jax.vmap(lambda row, d: forms.signals_at(t, row, d, "pairs"))(rows, state.d)
+        balance = jax.vmap(functools.partial(forms.signal_balance, t))(
+            rows, shape, state.pointwise, state.a, state.d, old, inverse
+        )
+        slope = jax.vmap(functools.partial(forms.signal_slope, t))(rows, shape, state.pointwise, state.a, state.d, inverse)
+        d = state.d - jnp.linalg.solve(slope, balance[:, :, None])[:, :, 0]
+        return _masked(active, d, state.d)
+
+    def _read(self, t: Tables, rows: Any, state: ReducedState) -> Any:
+        """Readouts (lanes, readouts)."""
+        return jax.vmap(lambda *x: self.forms.readouts(self.readouts, t, *x))(rows, state.pointwise, state.a, state.d, state.b)
