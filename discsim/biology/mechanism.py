@@ -110,7 +110,7 @@ class Mechanism(Parameterised):
 
 
 def _marked(mechanism: Mechanism, role: str) -> tuple[tuple[str, Callable[..., Any]], ...]:
-    return _marked_in(type(mechanism), role)
+    return _marked_in(type(mechanism), role)  # type: ignore[arg-type]  # a class has a hash, whatever its instances have
 
 
 @functools.cache  # a class does not change, and a sweep composes the same ones thousands of times

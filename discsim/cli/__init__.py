@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 from rich.console import Console
 
-from discsim.cli import catalogue, optimise, sweep, tabulate, verdicts, vv
+from discsim.cli import catalogue, optimise, sweep, tabulate, train, verdicts, vv
 from discsim.cli.common import (
     BAD_INPUT,
     ENVIRONMENT,
@@ -75,11 +75,19 @@ def main(
 @guarded
 def validate(file: Experiment, overrides: Override = None, plugin: Plugin = False) -> None:
     """Check an experiment file and tell every mistake at once."""
+    from discsim.study.acting import idle_volumes
     from discsim.study.config import read_study
+    from discsim.study.law_check import check_laws
+    from discsim.study.messages import Complaints
+    from discsim.study.overrides import apply_overrides
+    from discsim.study.toml_text import parse_text, read_text
 
     study = read_study(file, overrides or (), allow_plugin=plugin)
+    check_laws(study)
     count, duration = len(study.scenarios), next(iter(study.scenarios.values())).duration
     typer.echo(f"ok: {count} scenario{'s' if count > 1 else ''} ({', '.join(study.scenarios)}), {duration}")
+    for line in idle_volumes(study, apply_overrides(parse_text(read_text(file)), tuple(overrides or ()), Complaints())):
+        show_error(line)
     if study.design:
         typer.echo(f"    design: {study.design['kind']}, {len(study.design['vary'])} varied numbers")
 
@@ -103,8 +111,10 @@ def run(
     """Solve every scenario once at its nominal values: table, result.nc and pictures."""
     from discsim.report.tables import print_summary
     from discsim.study.config import read_study
+    from discsim.study.law_check import check_laws
 
     study = read_study(file, overrides or (), allow_plugin=plugin)
+    check_laws(study)
     folder = out if out is not None else Path("out") / experiment_name(file)
     prepare_folder(folder, force)
     solver = solving_engine(engine)
@@ -257,6 +267,7 @@ def doctor() -> None:
 
 
 tabulate.register(app)
+train.register(app)
 verdicts.register(app)
 optimise.register(app)
 vv.register(app)

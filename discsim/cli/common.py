@@ -7,6 +7,7 @@ import enum
 import functools
 import os
 import signal
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -126,8 +127,10 @@ def writable_folder(folder: Path) -> None:
     existing = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not existing.is_dir():
         raise Stop(BAD_INPUT, f"{folder}: {existing} is a file; name a folder")
-    if not os.access(existing, os.W_OK | os.X_OK):
-        raise Stop(BAD_INPUT, f"{folder}: {existing} cannot be written to")
+    try:  # only an attempt tells: not every place that a user may write to takes folders
+        os.rmdir(tempfile.mkdtemp(dir=existing))
+    except OSError as error:
+        raise Stop(BAD_INPUT, f"{folder}: {existing} cannot be written to ({error.strerror})") from None
 
 
 def check_engine_name(name: str) -> None:
@@ -150,6 +153,8 @@ def solving_engine(name: str) -> Engine:
         return make_engine(name)
     except ImportError as error:
         raise MissingTool(str(error)) from None
+    except ValueError as error:
+        raise Stop(BAD_INPUT, f"--engine {name}: {error}") from None
 
 
 @contextlib.contextmanager

@@ -54,7 +54,9 @@ def optimise(
         float, typer.Option(min=1e-6, max=0.1, help="Where the search ends, as a share of range, readout and limit.")
     ] = 1e-3,
     evaluations: Annotated[int, typer.Option(min=1, metavar="N", help="Points after which the search ends.")] = 40,
-    engine: Annotated[str, typer.Option(help="Engine; sweep alone has gradients.")] = "sweep",
+    engine: Annotated[
+        str, typer.Option(metavar="sweep|reduced", help="reduced: search with the reduced model, end at full order.")
+    ] = "sweep",
     as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output, and nothing else.")] = False,
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="DIR", help=f"Write {OPTIMUM_FILE} and {OPTIMUM_TEXT} here.")
@@ -69,13 +71,15 @@ def optimise(
     """
     from discsim.report.optimum import closest, print_optimum, to_json
     from discsim.study.config import read_study
+    from discsim.study.law_check import check_laws
 
     check_engine_name(engine)
-    if engine != "sweep":
-        raise Stop(BAD_INPUT, f"--engine {engine}: has no gradients; allowed: sweep")
+    if engine not in ("sweep", "reduced"):
+        raise Stop(BAD_INPUT, f"--engine {engine}: has no gradients; allowed: sweep, reduced")
     if (maximise is None) == (minimise is None):
         raise Stop(BAD_INPUT, "--maximise or --minimise: give exactly one of the two")
     study = read_study(file, overrides or (), allow_plugin=plugin)
+    check_laws(study)
     if out is not None:
         writable_folder(out)
     asked = maximise if maximise is not None else minimise
@@ -83,6 +87,7 @@ def optimise(
     found = _search(
         study, scenario, (asked, maximise is not None), over, (subject_to or [], at_all_times),
         (_pairs("--from", lows), _pairs("--to", highs)), (tolerance, evaluations),
+        engine == "reduced",
     )  # fmt: skip
     if as_json:
         typer.echo(to_json(found))
@@ -109,17 +114,23 @@ def _search(
     constraints: tuple[list[str], bool],
     ends: tuple[dict[str, str], dict[str, str]],
     limits: tuple[float, int],
+    reduced: bool,
 ) -> Optimum:
     from discsim.report.optimum import trial_line
     from discsim.study.gradient import GradientError
     from discsim.study.optimise import optimise as search
     from discsim.study.optimise_terms import OptimiseError, parse_constraint, parse_goal, parse_variables
+    from discsim.study.reduced_run import ReducedRuns
+    from discsim.study.train import NotTrained
 
     try:
         goal = parse_goal(*asked, study)
         texts, everywhere = constraints
         wanted = [parse_constraint(text, everywhere, goal, study) for text in texts]
         variables = parse_variables(study, over, *ends)
+        for variable in variables:
+            if variable.note:
+                show_error(variable.note)
         return search(
             study,
             scenario,
@@ -129,8 +140,9 @@ def _search(
             tolerance=limits[0],
             most=limits[1],
             report=lambda trial: show_error(trial_line(trial)),
+            reduced=ReducedRuns(study, scenario) if reduced else None,
         )
-    except (OptimiseError, GradientError) as error:
+    except (OptimiseError, GradientError, NotTrained) as error:
         raise Stop(BAD_INPUT, str(error)) from None
 
 

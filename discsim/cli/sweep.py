@@ -48,7 +48,7 @@ def sweep(
     ] = None,
     device: Annotated[str | None, typer.Option(metavar="cpu|gpu", help="What the sweep engine computes on.")] = None,
     samples: Annotated[int | None, typer.Option(metavar="N", help="Only the first N samples of the design.")] = None,
-    engine: Annotated[str | None, typer.Option(metavar="sweep|fem", help="Engine; sweep where left out.")] = None,
+    engine: Annotated[str | None, typer.Option(metavar="sweep|reduced|fem", help="Engine; sweep where left out.")] = None,
     overrides: Override = None,
     check: Annotated[bool, typer.Option(help="Have the reference engine rerun some samples, as the check table asks.")] = True,
     force: Annotated[
@@ -63,20 +63,26 @@ def sweep(
     Example: discsim sweep experiments/cells_vs_gene/study.toml --workers 2
     """
     from discsim.study.config import read_study
+    from discsim.study.environment import need_gpu
+    from discsim.study.law_check import check_laws
     from discsim.study.sweep_plan import SweepOptions
 
     study = read_study(file, overrides or (), allow_plugin=plugin)
+    check_laws(study)
     if engine is not None:
         check_engine_name(engine)
     if device is not None and device not in DEVICES:
         raise Stop(BAD_INPUT, f"--device {device}: there is {', '.join(DEVICES)}")
+    folder = out if out is not None else Path("out") / experiment_name(file)
+    if not plan:
+        writable_folder(folder)
+    if device == "gpu":  # before anything is written
+        need_gpu()
     plugins = file.resolve().parent if plugin else None
     options = SweepOptions(engine, device, batch, workers, samples, check, force, retry_failed, plugins)
     if plan:
         _plan(study, options)
         return
-    folder = out if out is not None else Path("out") / experiment_name(file)
-    writable_folder(folder)
     _run(study, folder, options)
 
 
@@ -131,10 +137,11 @@ def status(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder
 
     Example: discsim status out/cells_vs_gene
     """
+    from discsim.report.engines import engine_words
     from discsim.report.sweep_progress import words
     from discsim.report.sweep_tables import print_failures
     from discsim.study.sweep_folder import holder, load_manifest
-    from discsim.study.sweep_result import sweep_counts
+    from discsim.study.sweep_result import sweep_counts, sweep_engines
     from discsim.study.sweep_state import load_state
 
     driver = holder(folder)
@@ -149,6 +156,9 @@ def status(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder
     counts = sweep_counts(folder, manifest)
     failed = {sample: why for sample, shard in counts.items() for bad, why in shard.failed().items() if bad == sample}
     typer.echo(f"{manifest.title}: {len(counts)} of {manifest.count} samples of the design are computed, {len(failed)} failed")
+    engines = sweep_engines(counts)
+    if engines:
+        typer.echo(f"computed by: {engine_words(engines)}")
     print_failures(dict(sorted(failed.items())), make_console())
     if driver is None and len(counts) < manifest.count:
         typer.echo("nothing works here now; the same discsim sweep command goes on with it")

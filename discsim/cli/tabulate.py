@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from discsim.cli.common import Experiment, Override, Plugin, guarded, solving_engine
+from discsim.cli.common import Experiment, Override, Plugin, guarded, solving_engine, writable_folder
 
 
 def register(app: typer.Typer) -> None:
@@ -29,6 +29,8 @@ def tabulate(
     from discsim.study.config import read_study
 
     problem = read_study(file, overrides or (), allow_plugin=plugin).problem()
+    if out is not None:
+        writable_folder(out)
     solving_engine("fem")
     from discsim.fem.tabulate import tabulate as discretisation
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -14,6 +16,7 @@ from discsim.cli.common import BAD_INPUT, FAILED_ARMS, Stop, guarded, make_conso
 if TYPE_CHECKING:
     from discsim.study.check import Confirmation
     from discsim.study.ensemble import Ensemble
+    from discsim.study.evidence import PartialAssumption
     from discsim.study.verdict import Comparison
 
 COMPARISON_FILE = "comparison.json"
@@ -51,19 +54,21 @@ def compare(
     from discsim.report.verdict import print_comparison
     from discsim.study import verdict
     from discsim.study.check import load_confirmation
+    from discsim.study.held import held_assumptions
 
     ensemble = _ensemble(folder)
+    held = held_assumptions(folder, [one.path for one in ensemble.inputs])
     try:
         confirmation = load_confirmation(folder)
         found = verdict.compare(ensemble, readouts=_unique(readouts), times=_seconds(times), margins=_margins(margins))
     except verdict.VerdictError as error:
         raise Stop(BAD_INPUT, str(error)) from None
     if as_json:
-        typer.echo(_joined(found.to_json(), confirmation))
+        typer.echo(_joined(found.to_json(), confirmation, held))
     else:
-        print_comparison(found, make_console(), confirmation)
+        print_comparison(found, make_console(), confirmation, held)
     if out is not None:
-        _write(out, ensemble, found, confirmation)
+        _write(out, ensemble, found, confirmation, held)
     if found.clear == 0:
         raise Stop(FAILED_ARMS, f"{folder}: no sample is good in every scenario; discsim compare can order nothing")
 
@@ -85,7 +90,9 @@ def sensitivity(
 
     ensemble = _ensemble(folder)
     try:
-        found = sensitivities(ensemble, readouts=_unique(readouts), times=_seconds(times), given_data=given_data)
+        found = sensitivities(
+            ensemble, readouts=_unique(readouts), times=_seconds(times), given_data=given_data, planned=_planned(folder)
+        )
     except Holes as error:
         raise Stop(FAILED_ARMS, str(error)) from None
     except VerdictError as error:
@@ -108,6 +115,12 @@ def _ensemble(folder: Path) -> Ensemble:
     from discsim.study.sweep_run import open_ensemble
 
     return open_ensemble(folder)
+
+
+def _planned(folder: Path) -> int:
+    from discsim.study.sweep_folder import load_manifest
+
+    return load_manifest(folder).count
 
 
 def _unique(names: list[str] | None) -> list[str] | None:
@@ -138,21 +151,28 @@ def _margins(texts: list[str] | None) -> dict[str, float]:
     return found
 
 
-def _joined(comparison: str, confirmation: Confirmation | None) -> str:
-    """One JSON object: the comparison, and the check where there is one."""
+def _joined(comparison: str, confirmation: Confirmation | None, held: tuple[PartialAssumption, ...]) -> str:
+    """One JSON object: the comparison, the check where there is one, and the assumed numbers held fixed on some arms only."""
     check = "null" if confirmation is None else confirmation.to_json()
-    return f'{{"comparison": {comparison},\n"check": {check}}}'
+    rest = json.dumps([dataclasses.asdict(one) for one in held])
+    return f'{{"comparison": {comparison},\n"check": {check},\n"held": {rest}}}'
 
 
-def _write(out: Path, ensemble: Ensemble, found: Comparison, confirmation: Confirmation | None) -> None:
+def _write(
+    out: Path,
+    ensemble: Ensemble,
+    found: Comparison,
+    confirmation: Confirmation | None,
+    held: tuple[PartialAssumption, ...],
+) -> None:
     from discsim.report.verdict import print_comparison
     from discsim.report.verdict_plots import save_all
 
     try:
         paths = save_all(ensemble, found, out)
-        (out / COMPARISON_FILE).write_text(_joined(found.to_json(), confirmation) + "\n", encoding="utf-8")
+        (out / COMPARISON_FILE).write_text(_joined(found.to_json(), confirmation, held) + "\n", encoding="utf-8")
         with (out / "comparison.txt").open("w", encoding="utf-8") as stream:
-            print_comparison(found, Console(file=stream, width=160), confirmation)
+            print_comparison(found, Console(file=stream, width=160), confirmation, held)
     except OSError as error:
         raise Stop(BAD_INPUT, f"{out}: cannot be written ({error.strerror})") from None
     show_error(f"wrote {', '.join(path.name for path in paths)}, {COMPARISON_FILE} and comparison.txt in {out}")

@@ -38,6 +38,7 @@ SURFACES = {
     "symmetry_x": 7,
     "symmetry_y": 8,
 }
+OPEN_SURFACES = ("endplate", "annulus_top", "rim")  # through which solutes and signals may come and go
 NEEDED_SURFACES = {
     "axisymmetric": ("endplate", "annulus_top", "rim", "mid_plane", "axis", "endplate_border"),
     "cartesian": ("endplate", "annulus_top", "rim", "mid_plane", "endplate_border"),

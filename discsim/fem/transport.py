@@ -17,12 +17,10 @@ from typing import Any
 import numpy as np
 
 from discsim.biology.mechanism import Level
-from discsim.disc.mesh import SURFACES
+from discsim.disc.mesh import OPEN_SURFACES, SURFACES
 from discsim.fem.backend import PETSc, fem, ufl
 from discsim.fem.newton import LaggedNewton, Report
 from discsim.fem.state import FieldState
-
-OPEN_SURFACES = ("endplate", "annulus_top", "rim")
 
 
 class Diffusion:

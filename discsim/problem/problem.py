@@ -1,7 +1,8 @@
 """The problem: what an engine is given. Both engines get the same one.
 
 A study's arms share one composition (the union of their mechanisms), one event calendar and one rule for steps; an arm
-without a therapy has dose zero. Amounts are those of the whole disc; a half model takes its share.
+without a therapy has dose zero, and one without a mechanism has its gate closed (``presence``). Amounts are those of the
+whole disc; a half model takes its share.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any
 from discsim.biology.mechanism import Composition, Mechanism
 from discsim.disc.material import OsmoBiphasic
 from discsim.disc.mesh import Mesh
+from discsim.problem.presence import gates, shared_composition
 from discsim.quantities.fields import GAG, Field
 from discsim.quantities.parameters import ParameterError
 from discsim.scenario.readouts import READOUTS, Readout
@@ -141,8 +143,8 @@ def build_problem(
     """Arms, union of mechanisms and calendar of some scenarios; raises ``ParameterError`` where they cannot share one."""
     union = union_of_mechanisms(scenarios)
     material = next(iter(scenarios.values())).resolved_disc().material
-    arms = tuple(_arm(name, scenario, union) for name, scenario in scenarios.items())
-    composition = Composition(union.values())
+    composition = shared_composition(scenarios, union)
+    arms = tuple(_arm(name, scenario, union, composition.gated) for name, scenario in scenarios.items())
     _check_names(scenarios, arms, readouts)
     end = max(arm.duration for arm in arms)
     if field_times is None:
@@ -164,9 +166,9 @@ def _check_names(scenarios: Mapping[str, Scenario], arms: tuple[Arm, ...], reado
         raise ParameterError("loading.plate: arms of one study must share it")
 
 
-def _arm(name: str, scenario: Scenario, union: Mapping[str, Mechanism]) -> Arm:
-    values = scenario.values()
-    for label, mechanism in union.items():  # a mechanism that comes with another arm's therapy stays at its values, undosed
+def _arm(name: str, scenario: Scenario, union: Mapping[str, Mechanism], gated: tuple[str, ...]) -> Arm:
+    values = scenario.values() | gates(scenario, gated)
+    for label, mechanism in union.items():  # another arm's mechanism stays at its values: undosed, or its gate closed
         for key, value in mechanism.values.items():
             values.setdefault(f"{label}.{key}", value)
     doses = tuple(dose for therapy in scenario.therapies for dose in therapy.doses())

@@ -121,7 +121,13 @@ def param(
     description: str = "",
     internal: str | None = None,
 ) -> Any:
-    """Declare a parameter as a class attribute (typed ``Any`` so that laws may use it as a number)."""
+    """Declare a parameter as a class attribute (typed ``Any`` so that laws may use it as a number).
+
+    Raises ``ParameterError`` for an evidence word that is none of ``EVIDENCE_WORDS``.
+    """
+    for word in evidence.values() if isinstance(evidence, Mapping) else (evidence,):
+        if word not in EVIDENCE_WORDS:
+            raise ParameterError(f"param({default!r}): evidence {word!r} is none of {', '.join(EVIDENCE_WORDS)}")
     return Parameter(default, bounds, source, evidence, description, internal)
 
 

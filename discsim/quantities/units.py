@@ -119,3 +119,15 @@ def parse(text: object, target: str) -> float:
     if unit == "dimensionless" and not bare_allowed:
         raise UnitError(f'{text!r} has no unit; write for example "{number:g} {target}"')
     return number * factor(unit, target)
+
+
+def time_words(seconds: float) -> str:
+    """A time as people write it: in years, months or days, whichever gives a short number, and in days below a month."""
+    day, month, year = (factor(unit, "s") for unit in ("day", "month", "year"))
+    if 0.0 < seconds < 30.0 * day:
+        return f"{seconds / day:.4g} day"
+    for size, word, parts in ((year, "year", 1000), (month, "month", 1), (day, "day", 1)):
+        number = parts * seconds / size
+        if abs(number - round(number)) < 1e-8 * max(1.0, abs(number)):
+            return f"{round(number) / parts:.10g} {word}"
+    return f"{seconds / year:.4g} year"

@@ -10,7 +10,6 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from discsim.problem.problem import YEAR
 from discsim.report.tables import time_words
 from discsim.scenario.readouts import READOUTS
 from discsim.study.optimise import Optimum, Trial
@@ -56,11 +55,12 @@ def sentences(found: Optimum) -> list[str]:
         where = f"{goal.readout} at {time_words(goal.time)} in {found.scenario}"
         lines.append(f"{word} {where}: {found.best.objective:.6g}{unit} with {numbers}")
         lines.append("held there by: " + ("; ".join(found.active) or "nothing: it lies within all bounds and constraints"))
-        lines += [f"slope of {goal.readout} by {path}: {slope:.4g} per unit" for path, slope in found.gradient.items()]
-        for name, slopes in found.constraint_gradients.items():
-            lines += [f"slope of {name} by {path}: {slope:.4g} per unit" for path, slope in slopes.items()]
+        for name, slopes in {goal.readout: found.gradient, **found.constraint_gradients}.items():
+            lines += [f"slope of {name} by {path}: {_slope_words(found, name, path, slope)}" for path, slope in slopes.items()]
     state = "converged" if found.converged else "did not converge"
     lines.append(f"the search {state}: {found.ended}; the best point near the start, which need not be the best of all")
+    if found.reduced:
+        lines.append(_reduced_words(found))
     lines.append(
         f"{len(found.trials)} evaluations: {found.forwards} runs forward, {found.backwards} back, {found.pilots} to choose steps"
     )
@@ -68,6 +68,24 @@ def sentences(found: Optimum) -> list[str]:
         "numbers of this scenario by evidence: " + ", ".join(f"{count} {word}" for word, count in found.evidence.items())
     )
     return lines
+
+
+def _reduced_words(found: Optimum) -> str:
+    """How the search with the reduced model went, and how far it was off where the full-order search began."""
+    start = found.trials[0]
+    same = next((t for t in found.reduced if t.values == start.values and t.objective is not None), None)
+    words = f"before, {len(found.reduced)} points were tried with the reduced model"
+    if same is None or same.objective is None or start.objective is None:
+        return f"{words}; none of them was the point that the full-order search began at"
+    unit = _in_unit(READOUTS[found.goal.readout].unit)
+    both = f"{same.objective:.6g}{unit} by it and {start.objective:.6g}{unit} at full order"
+    return f"{words}; at its best {found.goal.readout} is {both}"
+
+
+def _slope_words(found: Optimum, name: str, path: str, slope: float) -> str:
+    """A slope with its unit: that of the readout per that of the number."""
+    unit = next(variable.unit for variable in found.variables if variable.path == path)
+    return f"{slope:.4g}{_in_unit(READOUTS[name.partition('@')[0]].unit)} per {_in_unit(unit).strip() or '1'}"
 
 
 def closest(found: Optimum) -> str:
@@ -99,10 +117,10 @@ def _trial_table(found: Optimum) -> Table:
     table.add_column("point", justify="right", vertical="bottom")
     for variable in found.variables:
         table.add_column(Text(f"{variable.path}{_comma(variable.unit)}"), justify="right")
-    table.add_column(Text(f"{found.goal.readout}\n{found.goal.time / YEAR:g} year"), justify="right")
+    table.add_column(_head(found.goal.readout, found.goal.time), justify="right")
     for constraint in found.constraints:
         for time in constraint.times:
-            table.add_column(Text(f"{constraint.readout}\n{time / YEAR:g} year"), justify="right")
+            table.add_column(_head(constraint.readout, time), justify="right")
     table.add_column("status", vertical="bottom")
     for trial in found.trials:
         cells = [f"{value:.6g}" for value in trial.values]
@@ -112,6 +130,10 @@ def _trial_table(found: Optimum) -> Table:
         words = trial.status if trial.feasible or trial.objective is None else f"{trial.status}, breaks a constraint"
         table.add_row(str(trial.number), *map(Text, cells), Text(words + (", best" if trial is found.best else "")))
     return table
+
+
+def _head(readout: str, time: float) -> Text:
+    return Text(f"{readout}{_comma(READOUTS[readout].unit)}\n{time_words(time)}")
 
 
 def _rest_table(found: Optimum) -> Table:

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from discsim.report.engines import engine_shares
 from discsim.report.tables import time_words
 from discsim.study.sensitivity import Index, Sensitivity
 
@@ -26,10 +27,12 @@ def print_sensitivities(found: Iterable[Sensitivity], console: Console) -> None:
         console.print()
         console.print(Text(heading(one), style="bold"), soft_wrap=True)
         console.print(Text(summary(one)), soft_wrap=True)
+        if one.engines or one.bar != 0.0:
+            console.print(Text(bar_line(one)), soft_wrap=True)
         if one.inputs:
             console.print(table(one))
         if one.note:
-            console.print(Text(one.note), soft_wrap=True)
+            console.print(Text(one.note, style="bold red" if "warning: " in one.note else ""), soft_wrap=True)
 
 
 def heading(one: Sensitivity) -> str:
@@ -51,13 +54,28 @@ def summary(one: Sensitivity) -> str:
     return line
 
 
+def bar_line(one: Sensitivity) -> str:
+    """Which engines computed the samples, and the largest error bar beside the spread."""
+    parts = [f"computed by: {engine_shares(one.engines)}"] if one.engines else []
+    if one.bar is None:
+        parts.append("largest error bar infinite")
+    elif one.bar > 0.0:
+        unit = "" if one.unit in ("1", "dimensionless") else f" {one.unit}"
+        of = f", {100.0 * one.bar / one.spread:.3g} % of the standard deviation" if one.spread > 0.0 else ""
+        parts.append(f"largest error bar {one.bar:.3g}{unit}{of}")
+    else:
+        parts.append("no error bars")
+    return "; ".join(parts)
+
+
 def table(one: Sensitivity) -> Table:
     """A row per input, then the dummy; what does not rise above the dummy's floor is dim."""
     drawn = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     drawn.add_column("input", vertical="bottom")
     drawn.add_column("evidence", vertical="bottom")
     for name in one.floor:
-        drawn.add_column(f"{COLUMNS[name]} (95 %)", justify="right", vertical="bottom")
+        interval = " (95 %)" if any(row.indices[name].low is not None for row in one.inputs) else ""
+        drawn.add_column(f"{COLUMNS[name]}{interval}", justify="right", vertical="bottom")
     for row in one.inputs:
         cells = [Text(_index(row.indices[name], name), style="" if name in row.stands_out else "dim") for name in one.floor]
         drawn.add_row(Text(row.path), Text(row.evidence), *cells)
@@ -69,6 +87,8 @@ def table(one: Sensitivity) -> Table:
 
 
 def _index(one: Index, name: str) -> str:
+    if one.low is None or one.high is None:
+        return _number(one.value, name)
     return f"{_number(one.value, name)} ({_number(one.low, name)} to {_number(one.high, name)})"
 
 

@@ -60,7 +60,9 @@ class SweepBar:
 
 def words(progress: SweepProgress) -> str:
     """Samples done, failed and running, how fast, and how long still."""
-    parts = [f"{progress.done} of {progress.total} samples"]
+    what = "full-order runs" if progress.phase == "training" else "samples"
+    parts = [f"{progress.done} of {progress.total} {what}"]
+    parts += [f"{count} by {name}" for name, count in progress.engines.items()]
     if progress.failed:
         parts.append(f"{progress.failed} failed")
     if progress.running:

@@ -12,12 +12,15 @@ from rich.table import Table
 from rich.text import Text
 
 from discsim.problem.problem import YEAR
+from discsim.report.engines import engine_sentence
 from discsim.report.sweep_progress import duration_words
 from discsim.report.tables import time_words
 from discsim.study.ensemble import Ensemble
 from discsim.study.sweep_plan import SweepPlan
+from discsim.study.verdict import engines_of
 
 CSV_COLUMNS = ("sample", "scenario", "readout", "unit", "time_years", "value", "status")
+BAR_COLUMNS = ("bar", "engine")  # where the sweep has them
 SPREAD = (5.0, 95.0)  # percent of the samples that the shown range lies between
 MOST_FAILURES = 10
 
@@ -27,6 +30,9 @@ def print_sweep(ensemble: Ensemble, total: int, console: Console) -> None:
     console.print(Text(ensemble.title, style="bold"))
     inputs = ", ".join(swept.path for swept in ensemble.inputs)
     console.print(Text(f"{ensemble.numbers.size} of {total} samples ({ensemble.design_kind}) over {inputs}"), soft_wrap=True)
+    engines = engines_of(ensemble, np.ones(ensemble.numbers.size, bool))
+    if engines:
+        console.print(Text(engine_sentence(engines)), soft_wrap=True)
     for readout, unit in ensemble.units.items():
         console.print()
         shown_unit = "" if unit in ("", "1", "dimensionless") else f" ({unit})"
@@ -81,17 +87,25 @@ def print_failures(failed: dict[int, str], console: Console) -> None:
 
 
 def write_sweep(ensemble: Ensemble, stream: TextIO) -> None:
-    """Every readout of every sample at the study's times, a row each. Numbers that do not exist are left empty."""
+    """Every readout of every sample at the study's times, a row each. Numbers that do not exist are left empty.
+
+    Error bar (0 at full order) and engine stand in every row where the sweep tells them.
+    """
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow(CSV_COLUMNS)
+    told = bool(ensemble.bars or ensemble.engine)
+    writer.writerow((*CSV_COLUMNS, *BAR_COLUMNS) if told else CSV_COLUMNS)
     for name in ensemble.scenarios:
+        engines = ensemble.engine.get(name, np.full(ensemble.numbers.size, ""))
         for readout, unit in ensemble.units.items():
+            bars = ensemble.bar(name, readout)
             for row, number in enumerate(ensemble.numbers):
                 for column, time in enumerate(ensemble.times):
                     value = float(ensemble.values[name][readout][row, column])
                     shown = repr(value) if np.isfinite(value) else ""
                     status = ensemble.status[name][row]
-                    writer.writerow((int(number), name, readout, unit, f"{time / YEAR:.10g}", shown, status))
+                    bar = repr(float(bars[row, column])) if shown else ""
+                    more = (bar, engines[row]) if told else ()
+                    writer.writerow((int(number), name, readout, unit, f"{time / YEAR:.10g}", shown, status, *more))
 
 
 def print_plan(plan: SweepPlan, console: Console) -> None:
@@ -101,3 +115,20 @@ def print_plan(plan: SweepPlan, console: Console) -> None:
     wall = duration_words(3600.0 * plan.hours)
     plural = "s" if plan.workers > 1 else ""
     console.print(Text(f"about {plan.core_hours:.3g} core-hours: {wall} with {plan.workers} worker{plural}"))
+    if plan.busy < plan.workers:
+        smaller = -(-plan.samples // plan.workers)
+        plural, verb = ("es", "keep") if plan.batches > 1 else ("", "keeps")
+        few = f"{plan.batches} batch{plural} of {plan.batch} samples {verb}"
+        advice = f"; --batch {smaller} would give all of them work" if smaller < plan.batch else ""
+        console.print(Text(f"{few} {plan.busy} of {plan.workers} workers busy{advice}"), soft_wrap=True)
+    if plan.checked:
+        console.print(Text(_check_words(plan)), soft_wrap=True)
+
+
+def _check_words(plan: SweepPlan) -> str:
+    """What comes on top of the sweep."""
+    runs = f"[check] comes on top: the reference engine reruns {plan.checked} samples x {plan.arms} scenarios"
+    if plan.check_hours is None:
+        return f"{runs}; how long it takes is not known here (--no-check leaves it out)"
+    took = duration_words(3600.0 * plan.check_hours)
+    return f"{runs}, about {took} more (estimated), and a minute or two where it has yet to compile (--no-check leaves it out)"

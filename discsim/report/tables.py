@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from discsim.problem.problem import DAY, YEAR
+from discsim.problem.problem import YEAR
+from discsim.quantities.units import time_words as time_words
 from discsim.study.evidence import evidence_line
 from discsim.study.result import Result, TableEntry
 
@@ -165,13 +166,6 @@ def signed(number: float, digits: int) -> str:
 def unsigned(number: float, digits: int) -> str:
     """A size, by the same rule."""
     return signed(number, digits).removeprefix("+")
-
-
-def time_words(seconds: float) -> str:
-    """A time in years, or in days where it is shorter than a month."""
-    if 0.0 < seconds < 30.0 * DAY:
-        return f"{seconds / DAY:.4g} day"
-    return f"{seconds / YEAR:.4g} year"
 
 
 def _period(years: float) -> str:

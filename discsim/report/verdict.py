@@ -7,16 +7,22 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from discsim.report.engines import engine_sentence
 from discsim.report.tables import signed, time_words
 from discsim.study.check import Confirmation
-from discsim.study.evidence import PROTOCOL
-from discsim.study.flips import Flip
+from discsim.study.evidence import PROTOCOL, PartialAssumption
+from discsim.study.flips import FEWEST, Flip
+from discsim.study.held import by_arms
 from discsim.study.shares import Share
-from discsim.study.verdict import Comparison, Failed, PairVerdict, ReadoutVerdict
+from discsim.study.verdict import RESOLUTION, Comparison, Failed, PairVerdict, ReadoutVerdict
 
 MOST_ORDERS = 6
 MOST_NUMBERS = 8
 MOST_INPUTS = 3
+RESOLUTION_SENTENCE = (
+    f"values are called equal where they differ by less than {RESOLUTION:g} of themselves, the numerical resolution of a sweep; "
+    "the discretisation error of mesh and steps is larger, and is in no share and no interval here (discsim run states it)"
+)
 DOMAINS = {
     "cells": "cells",
     "structure": "structure, which is not pain",
@@ -25,10 +31,21 @@ DOMAINS = {
 }
 
 
-def print_comparison(comparison: Comparison, console: Console, confirmation: Confirmation | None = None) -> None:
-    """Every verdict as a table and in sentences, failures, what the reference engine confirmed, what is assumed."""
+def print_comparison(
+    comparison: Comparison,
+    console: Console,
+    confirmation: Confirmation | None = None,
+    held: tuple[PartialAssumption, ...] = (),
+) -> None:
+    """Every verdict as a table and in sentences, failures, what the reference engine confirmed, what is assumed.
+
+    ``held``: assumed numbers that act on some arms only and were not varied.
+    """
     console.print(Text(comparison.title, style="bold"))
     console.print(Text(design_sentence(comparison)), soft_wrap=True)
+    console.print(Text(RESOLUTION_SENTENCE), soft_wrap=True)
+    if comparison.engines:
+        console.print(Text(engine_sentence(comparison.engines)), soft_wrap=True)
     for failed in comparison.failed:
         console.print(Text(failed_sentence(failed), style="red"), soft_wrap=True)
     for verdict in comparison.verdicts:
@@ -40,9 +57,22 @@ def print_comparison(comparison: Comparison, console: Console, confirmation: Con
         deciding = flip_table(verdict)
         if deciding is not None:
             console.print(deciding)
+    if held:
+        console.print()
+        for sentence in held_sentences(held):
+            console.print(Text(sentence), soft_wrap=True)
     if confirmation is None:
         console.print()
         console.print(Text("the reference engine has not checked this sweep"), soft_wrap=True)
+
+
+def held_sentences(held: tuple[PartialAssumption, ...]) -> list[str]:
+    """What the verdicts rest on beside what was varied: a line per set of arms."""
+    lines = ["assumed, not measured, and held fixed, though acting on some arms only; to see whether one decides, vary it:"]
+    for arms, owners in by_arms(held).items():
+        parts = [f"{owner}: {', '.join(keys)}" for owner, keys in owners.items()]
+        lines.append(f"  only on {' and '.join(arms)}: {'; '.join(parts)}")
+    return lines
 
 
 def design_sentence(comparison: Comparison) -> str:
@@ -96,12 +126,13 @@ def pair_table(verdict: ReadoutVerdict) -> Table:
 def sentences(verdict: ReadoutVerdict, comparison: Comparison, confirmation: Confirmation | None = None) -> list[str]:
     """The verdict in plain words, a sentence or two per line."""
     if verdict.higher_is_better is None:
-        return []
+        return [f"{pair.first} less {pair.second}: {text}" for pair in verdict.pairs for text in bar_words(pair, verdict)]
     if verdict.samples == 0:
         return ["no sample is good in every arm: there is no order to state"]
     lines = [_orders(verdict)]
     for pair in verdict.pairs:
         lines += pair_sentences(pair, verdict, comparison.scenarios[0])
+        lines += [f"  {text}" for text in bar_words(pair, verdict)]
     if confirmation is not None:
         lines.append(check_sentence(confirmation, verdict))
     lines += assumed_sentences(verdict, comparison)
@@ -132,15 +163,35 @@ def pair_sentences(pair: PairVerdict, verdict: ReadoutVerdict, baseline: str) ->
     if pair.second == baseline and pair.harm is not None and pair.harm.count:
         more = "" if verdict.margin == 0.0 else f" by more than {_quantity(verdict.margin, verdict.unit)}"
         line += f"; {pair.first} is worse than {baseline}{more} in {_share(pair.harm)}"
-    words = flip_words(pair.flip) if pair.flip is not None else []
+    words = flip_words(pair.flip, tied.count) if pair.flip is not None else []
     return [line, *(f"  {text}" for text in words)]
 
 
-def flip_words(flip: Flip) -> list[str]:
-    """Where the order flips; "it" is the arm that wins more often."""
+def bar_words(pair: PairVerdict, verdict: ReadoutVerdict) -> list[str]:
+    """What error bars leave open between two arms; nothing at full order."""
+    if pair.bar == 0.0:
+        return []
+    what = "the sign" if verdict.higher_is_better is None else "the order"
+    flips = f"within the error bars {what} may flip in {pair.undecided} of {_counted(pair.samples, 'sample')}"
+    if pair.bar is None:
+        return [f"{flips}; some bars are infinite, so that the mean has no interval"]
+    return [f"{flips}; intervals include them ({_quantity(pair.bar, verdict.unit)} to either side of the mean)"]
+
+
+def flip_words(flip: Flip, equal: int = 0) -> list[str]:
+    """Where the order flips; "it" is the arm that wins more often; ``equal``: samples in which the two are equal."""
     if flip.outcome == "one-sided":
         others = flip.samples - flip.wins
-        return [f"no region of the box turns the order (it does not win in {_counted(others, 'sample')})"] if others else []
+        if not others:
+            return []
+        return [f"it loses in {_counted(others, 'sample')}: too few losing samples (n < {FEWEST}) to describe a region"]
+    lines = _region_words(flip)
+    ruled = flip.cut is not None or flip.border is not None
+    return [f"of the {flip.samples} samples in which they differ:", *lines] if equal and ruled else lines
+
+
+def _region_words(flip: Flip) -> list[str]:
+    """What decides, as far as anything does."""
     if flip.outcome == "no input":
         return [
             f"no input decides: no cut on one and no border between two tells the winner better than always naming {flip.first} "

@@ -1,8 +1,8 @@
 """[check]: the reference engine reruns the samples that decide the ranking, and says how far it comes to the same.
 
 Chosen are the closest pairs (samples where the two arms that compete for first place differ least: there a small error turns the
-order), the extremes (largest and smallest value of each primary readout: there the engines are most likely to part) and samples
-that failed in the sweep.
+order) of every readout that has a better and a worse side, in turn, the extremes (largest and smallest value of each primary
+readout: there the engines are most likely to part) and samples that failed in the sweep.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ import numpy as np
 from discsim.problem.record import ArmRecord
 from discsim.study.directions import direction_of
 from discsim.study.ensemble import Ensemble
-from discsim.study.verdict import RESOLUTION, VerdictError, check_readout, contenders, time_index, values_at
+from discsim.study.verdict import RESOLUTION, VerdictError, check_readout, contenders, resolution, time_index, values_at
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 CHECK_FILE = "check.json"
-# Readouts whose extremes are rerun, as far as the ensemble has them, after the readout that the check is asked about.
+# Readouts whose extremes are rerun first, as far as the ensemble has them.
 PRIMARY = ("viable_cells", "gag_nucleus", "disc_height")
 TOLERANCE = 0.01
 _TIME_TOLERANCE = 1e-9
@@ -140,23 +140,30 @@ def load_confirmation(folder: Path) -> Confirmation | None:
         raise VerdictError(f"{path}: not a check of this version; delete it, and sweep again to repeat the check") from None
 
 
-def choose(ensemble: Ensemble, count: int, readout: str, time: float | None = None) -> list[Choice]:
-    """Up to ``count`` samples that decide the ranking by a readout at a time (s; the last where left out), each once, and why.
+def choose(ensemble: Ensemble, count: int, readouts: str | Sequence[str], time: float | None = None) -> list[Choice]:
+    """Up to ``count`` samples that decide the ranking at a time (s; the last where left out), each once, and why.
 
-    Half and what the others leave go to the closest pairs, about a quarter each to extremes and failures. Fewer come back only
-    where the ensemble has fewer. Raises ``VerdictError`` for a readout without a direction, an unknown one or time, and where no
-    sample is good in all arms.
+    Half and what the others leave go to the closest pairs, of each readout in turn, about a quarter each to extremes and
+    failures. Fewer come back only where the ensemble has fewer. Raises ``VerdictError`` for a readout without a direction, an
+    unknown one or time, and where no sample is good in all arms.
     """
-    check_readout(ensemble, readout)
+    names = (readouts,) if isinstance(readouts, str) else tuple(readouts)
+    for name in names:
+        check_readout(ensemble, name)
     index = time_index(ensemble, time) if time is not None else len(ensemble.times) - 1
-    close = _closest(ensemble, readout, index)
+    close = _in_turn(_closest(ensemble, name, index) for name in names)
     quarter = count // 4
     chosen: dict[int, str] = {}
     _take(chosen, _failed(ensemble), quarter)
     _take(chosen, close, (count + 1) // 2)
-    _take(chosen, _extremes(ensemble, readout, index), count - len(chosen) if quarter == 0 else quarter)
+    _take(chosen, _extremes(ensemble, names, index), count - len(chosen) if quarter == 0 else quarter)
     _take(chosen, close, count - len(chosen))
     return [Choice(number, why) for number, why in list(chosen.items())[:count]]
+
+
+def _in_turn(groups: Iterable[list[Choice]]) -> list[Choice]:
+    """The first of each group, then the second of each, and so on."""
+    return [choice for turn in itertools.zip_longest(*groups) for choice in turn if choice is not None]
 
 
 def _take(chosen: dict[int, str], offered: Iterable[Choice], most: int) -> None:
@@ -171,17 +178,20 @@ def _failed(ensemble: Ensemble) -> list[Choice]:
         words = [f"{name} {ensemble.status[name][row]}" for name in ensemble.scenarios if not ensemble.good(name)[row]]
         why = f"failed: {', '.join(words)}"
         groups.setdefault(why, []).append(Choice(int(ensemble.numbers[row]), why))
-    turns = itertools.zip_longest(*groups.values())
-    return [choice for turn in turns for choice in turn if choice is not None]
+    return _in_turn(groups.values())
 
 
 def _closest(ensemble: Ensemble, readout: str, index: int) -> list[Choice]:
-    """Samples by how little the two arms that compete for first place differ, relative to the spread of their difference."""
+    """Samples by how little the two arms that compete for first place differ, relative to the spread of their difference.
+
+    Arms that are equal stand last: there is no order that an error could turn.
+    """
     first, second = contenders(ensemble, readout, index)
-    difference = values_at(ensemble, first, readout, index) - values_at(ensemble, second, readout, index)
+    one, other = (values_at(ensemble, name, readout, index) for name in (first, second))
+    difference, equal = one - other, np.abs(one - other) <= resolution(one, other)
     rows = np.flatnonzero(np.isfinite(difference) & ensemble.good())
     spread = float(np.std(difference[rows]))
-    order = rows[np.argsort(np.abs(difference[rows]), kind="stable")]
+    order = rows[np.lexsort((np.abs(difference[rows]), equal[rows]))]
     unit = ensemble.units[readout]
     found = []
     for row in order:
@@ -191,10 +201,11 @@ def _closest(ensemble: Ensemble, readout: str, index: int) -> list[Choice]:
     return found
 
 
-def _extremes(ensemble: Ensemble, readout: str, index: int) -> list[Choice]:
-    """Largest and smallest value of each primary readout in any arm; the readout that is asked about comes first."""
+def _extremes(ensemble: Ensemble, readouts: Sequence[str], index: int) -> list[Choice]:
+    """Largest and smallest value of each primary readout in any arm; a readout that alone is asked about comes first."""
     found = []
-    for name in dict.fromkeys((readout, *PRIMARY)):
+    first = readouts if len(readouts) == 1 else ()
+    for name in dict.fromkeys((*first, *PRIMARY, *readouts)):
         if name not in ensemble.units:
             continue
         table = np.column_stack([values_at(ensemble, arm, name, index) for arm in ensemble.scenarios])

@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from discsim.biology.mechanism import Composition, CompositionError, Mechanism
+from discsim.biology.mechanism import CompositionError, Mechanism
 from discsim.disc.disc import Geometry
 from discsim.disc.material import OsmoBiphasic
 from discsim.disc.presets import GRADES, LEVELS, grade_overrides
+from discsim.problem.presence import shared_composition
 from discsim.problem.problem import matrix_gag_name, union_of_mechanisms
 from discsim.quantities import units
 from discsim.quantities.parameters import REGIONS, ParameterError, Parameterised
@@ -22,6 +23,7 @@ from discsim.scenario.readouts import READOUTS
 from discsim.scenario.scenario import STARTS
 from discsim.study.assemble import build_study
 from discsim.study.design_table import CORRELATED, MOST_SAMPLES, DesignReader
+from discsim.study.directions import direction_of
 from discsim.study.layers import Table, checked_table, graded_table, inline, layered
 from discsim.study.mechanism_tables import MechanismReader
 from discsim.study.messages import Complaints, ConfigError, Mistake, Shown, key_path, shown
@@ -224,8 +226,9 @@ class _Reader:
             self.complaints.add("scenarios", Shown("nothing"), "at least one table such as [scenarios.untreated]")
         classes = {name: (cls, mechanisms.document[name]) for name, cls in mechanisms.classes.items()}
         therapies = TherapyReader(self.overrides, tuple(classes), self.duration, self.complaints)
+        owners = self._owners(mechanisms.classes)
         return ScenarioReader(
-            self.given.scenarios, self._owners(mechanisms.classes), classes, therapies, self.duration, self.complaints
+            self.given.scenarios, owners, classes, therapies, self.duration, self.complaints, unread=mechanisms.unread
         )
 
     def _owners(self, used: Mapping[str, type[Mechanism]]) -> list[Owner]:
@@ -300,14 +303,18 @@ class _Reader:
             complaints.add("check.samples", check.samples, f"1 to {most}")
         if not 0.0 < check.tolerance < 1.0:
             complaints.add("check.tolerance", check.tolerance, "a number between 0 and 1", "largest relative deviation")
-        return {"engine": engine, "samples": check.samples, "tolerance": float(check.tolerance)}
+        table: Table = {"engine": engine, "samples": check.samples, "tolerance": float(check.tolerance)}
+        if check.readout is not None:
+            ranked = [name for name in self.document["readouts"]["use"] if direction_of(name) is not None]
+            table["readout"] = complaints.choice("check.readout", check.readout, ranked)
+        return table
 
 
 def _study(reader: _Reader, complaints: Complaints) -> Study | None:
     """The study, once what only shows when all parts are together is checked as well."""
     try:
         study = build_study(reader.document, write_text(reader.document))
-        composition = Composition(union_of_mechanisms(study.scenarios).values())
+        composition = shared_composition(study.scenarios, union_of_mechanisms(study.scenarios))
         matrix_gag_name(composition.fields)
     except (CompositionError, ParameterError) as error:
         if not complaints.problems:

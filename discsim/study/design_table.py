@@ -49,7 +49,8 @@ class DesignReader:
     def _read(self) -> dict[str, Any]:
         given = self.given
         if given.kind is None:
-            self.complaints.add("design.kind", Shown("nothing"), names(KINDS))
+            if not self.complaints.told("design.kind"):
+                self.complaints.add("design.kind", Shown("nothing"), names(KINDS))
             return {}
         kind = self.complaints.choice("design.kind", given.kind, KINDS)
         if kind is None:
@@ -85,7 +86,8 @@ class DesignReader:
     def _samples(self, kind: str) -> int:
         samples = self.given.samples
         if samples is None:
-            self.complaints.add("design.samples", Shown("nothing"), "a whole number such as 256")
+            if not self.complaints.told("design.samples"):
+                self.complaints.add("design.samples", Shown("nothing"), "a whole number such as 256")
         elif not 1 <= samples <= MOST_SAMPLES:
             self.complaints.add("design.samples", samples, f"1 to {MOST_SAMPLES}")
         elif kind in ("sobol", "saltelli") and samples & (samples - 1):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,9 @@ class Ensemble:
     shape (samples, times), NaN where the status of that sample and scenario is not good; ``units``, ``digits`` by readout;
     ``status[scenario]`` and ``reasons[scenario]``: one word and one line per sample; ``inputs``: what was varied.
     ``baseline``: the first scenario, which others are compared with.
+    ``bars[scenario][readout]``: half-widths of error in the shape of ``values``, 0 where computed at full order, infinite where
+    nothing is vouched for; no entries where no number of the sweep has one. ``engine[scenario]``: which engine computed each
+    sample, "" where unknown; no entries where no sample says so.
     """
 
     title: str
@@ -49,6 +52,8 @@ class Ensemble:
     status: Mapping[str, NDArray[np.str_]]
     reasons: Mapping[str, NDArray[np.str_]]
     inputs: tuple[SweptInput, ...]
+    bars: Mapping[str, Mapping[str, Floats]] = dataclasses.field(default_factory=dict)
+    engine: Mapping[str, NDArray[np.str_]] = dataclasses.field(default_factory=dict)
 
     @property
     def scenarios(self) -> tuple[str, ...]:
@@ -64,3 +69,13 @@ class Ensemble:
         """Samples whose numbers may be used in all these scenarios (all scenarios where none is named)."""
         masks = [np.isin(self.status[name], ("ok", "ok_retried")) for name in scenarios or self.scenarios]
         return np.logical_and.reduce(masks)
+
+    def bar(self, scenario: str, readout: str) -> Floats:
+        """Half-widths of error (samples, times), in the readout's unit; 0 where computed at full order."""
+        found = self.bars.get(scenario, {}).get(readout)
+        return np.zeros(np.shape(self.values[scenario][readout])) if found is None else np.asarray(found, float)
+
+
+def together(engines: Iterable[str]) -> str:
+    """The engines of several records in one word or more ("reduced and sweep"), each once; "" where none is named."""
+    return " and ".join(dict.fromkeys(sorted(name for name in engines if name)))

@@ -50,6 +50,16 @@ def need_compiler() -> None:
         raise MissingTool(f"no C compiler ($CC, {', '.join(COMPILERS)}); the reference engine compiles its forms: install gcc")
 
 
+def need_gpu() -> None:
+    """Raise ``MissingTool`` where JAX sees no GPU. Asked in a process of its own, which gives the memory of the GPU back."""
+    settings = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_CPP_MIN_LOG_LEVEL": "3"}
+    done = subprocess.run(
+        [sys.executable, "-c", "import jax; jax.devices('gpu')"], env=settings, capture_output=True, check=False
+    )
+    if done.returncode:
+        raise MissingTool("--device gpu: JAX sees none here; install jax[cuda12], or use --device cpu")
+
+
 def checks() -> list[Check]:
     """All requirements, in the order in which to mend them."""
     return [_python(), _dolfinx(), _compiler(), _cache(), _double_precision()]

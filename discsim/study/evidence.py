@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
+from discsim.problem.presence import gated_labels
 from discsim.study.parameter_table import UsedParameter, mechanism_rows, therapy_rows
 
 if TYPE_CHECKING:
@@ -25,15 +27,16 @@ class PartialAssumption:
 
 
 def partial_assumptions(scenarios: Mapping[str, Scenario]) -> tuple[PartialAssumption, ...]:
-    """Parameters with evidence "assumed" of therapies that are dosed in some arms but not in all.
+    """Parameters with evidence "assumed" of therapies and mechanisms that act in some arms but not in all.
 
-    They belong to the therapy (``retained_fraction``) or to the mechanism that it brings. A therapy whose doses are all
-    zero does not act. A parameter with one value per region is named once per region.
+    They belong to the therapy (``retained_fraction``), to the mechanism that it brings, or to one that only some scenarios
+    have. A therapy whose doses are all zero does not act. A parameter with one value per region is named once per region.
     """
+    partial = gated_labels(scenarios)
     arms: dict[str, list[str]] = {}
     sources: dict[str, str] = {}
     for name, scenario in scenarios.items():
-        for row in _assumed_rows(name, scenario):
+        for row in _assumed_rows(name, scenario, partial):
             acting = arms.setdefault(row.path, [])
             if name not in acting:
                 acting.append(name)
@@ -41,6 +44,11 @@ def partial_assumptions(scenarios: Mapping[str, Scenario]) -> tuple[PartialAssum
     return tuple(
         PartialAssumption(path, tuple(acting), sources[path]) for path, acting in arms.items() if len(acting) < len(scenarios)
     )
+
+
+def assumptions_from_json(text: str) -> tuple[PartialAssumption, ...]:
+    """What a result says of itself in ``discsim_partial_assumptions``."""
+    return tuple(PartialAssumption(row["path"], tuple(row["arms"]), row["source"]) for row in json.loads(text))
 
 
 def evidence_line(assumptions: Iterable[PartialAssumption]) -> str:
@@ -54,13 +62,16 @@ def evidence_line(assumptions: Iterable[PartialAssumption]) -> str:
     return f"assumed numbers acting {'; '.join(parts)}; which of them reverse the order the sweep decides"
 
 
-def _assumed_rows(name: str, scenario: Scenario) -> list[UsedParameter]:
+def _assumed_rows(name: str, scenario: Scenario, partial: tuple[str, ...]) -> list[UsedParameter]:
     resolved = {mechanism.label: mechanism for mechanism in scenario.all_mechanisms()}
     rows: list[UsedParameter] = []
+    for label in partial:
+        if label in resolved:
+            rows += mechanism_rows(resolved[label], name, scenario.disc.grade)
     for therapy in scenario.therapies:
         if not any(dose.amount > 0.0 for dose in therapy.doses()):
             continue
         protocol = {f"{therapy.label}.{key}" for key in PROTOCOL}
         rows += [row for row in therapy_rows(therapy, name, therapy.label) if row.path not in protocol]
-        rows += mechanism_rows(therapy, resolved[therapy.label], name, scenario.disc.grade)
+        rows += mechanism_rows(resolved[therapy.label], name, scenario.disc.grade)
     return [row for row in rows if row.evidence == "assumed"]

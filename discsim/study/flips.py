@@ -79,8 +79,10 @@ class Border:
 class Flip:
     """What decides whether ``first`` beats ``second``.
 
-    ``outcome``: "one-sided" (one arm wins nearly everywhere), "no input" (no rule beats ``base_rate``, the accuracy of always
-    naming the more frequent winner), "one input" (``cut``), "two inputs" (``border`` is better than any cut). ``gain`` and
+    ``samples``: those in which the arms differ, of which the first wins ``wins``; equal ones are neither won nor lost.
+    ``outcome``: "one-sided" (too few samples go the other way to describe a region), "no input" (no rule beats ``base_rate``,
+    the accuracy of always naming the more frequent winner), "one input" (``cut``), "two inputs" (``border`` is better than any
+    cut). ``gain`` and
     ``gain_error``: accuracy of the rule above the base rate (of the best rule where none counts), and its standard error.
     """
 
@@ -122,11 +124,18 @@ class _Line:
         return self.split.guess(_project(places, self.pair, self.angle)[:, None])
 
 
-def find_flip(first: str, second: str, inputs: tuple[SweptInput, ...], difference: Floats, won: Bools) -> Flip:
+def find_flip(
+    first: str, second: str, inputs: tuple[SweptInput, ...], difference: Floats, won: Bools, equal: Bools | None = None
+) -> Flip:
     """Which inputs decide whether the first arm beats the second.
 
     ``inputs`` hold the values of the same samples as ``difference`` (by how much the first is better) and ``won`` (it is).
+    Samples in which the arms are ``equal`` are left out: they are no losses.
     """
+    if equal is not None and equal.any():
+        apart = ~equal
+        inputs = tuple(dataclasses.replace(one, values=np.asarray(one.values, float)[apart]) for one in inputs)
+        difference, won = difference[apart], won[apart]
     wins, count = int(won.sum()), int(won.size)
     rate = max(wins, count - wins) / count if count else 0.0
     varied = tuple(one for one in inputs if one.values.size and np.ptp(one.values) > 0.0)

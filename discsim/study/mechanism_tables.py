@@ -16,7 +16,10 @@ from discsim.study.schema import ExperimentFile, keys_of
 
 
 class MechanismReader:
-    """Reads the mechanisms; ``document`` holds them with every default written out, ``classes`` are those used, by name."""
+    """Reads the mechanisms; ``document`` holds them with every default written out, ``classes`` are those used, by name.
+
+    ``unread``: some word of mechanisms.use leads to none, so that what the rest of the file names may belong to it.
+    """
 
     def __init__(
         self,
@@ -30,7 +33,7 @@ class MechanismReader:
         self.given, self.overrides, self.complaints = given, overrides, complaints
         self.folder, self.allow_plugin = folder, allow_plugin
         self.classes: dict[str, type[Mechanism]] = {}
-        self._unread = False
+        self.unread = False
         words = self._used(given.get("use", list(DEFAULT)))
         self.document: Table = {"use": words} | {name: self._table(name, cls) for name, cls in self.classes.items()}
         self._check_names()
@@ -50,7 +53,7 @@ class MechanismReader:
             where = key_path("mechanisms", name)
             if name in DEFAULT and name not in self.classes:
                 self.complaints.add(where, self.given[name], names(tuple(self.classes)), "it is not in mechanisms.use")
-            elif name not in known and not (self._unread and isinstance(self.given[name], dict) and name not in CATALOGUE):
+            elif name not in known and not (self.unread and isinstance(self.given[name], dict) and name not in CATALOGUE):
                 self.complaints.unknown(where, name, known, hint=_brought(name))
 
     def _used(self, given: Any) -> list[str]:
@@ -79,7 +82,9 @@ class MechanismReader:
         if isinstance(word, str) and word in CATALOGUE and word not in DEFAULT:
             self.complaints.add("mechanisms.use", word, ", ".join(DEFAULT), _brought(word))
             return None
-        return self.complaints.choice("mechanisms.use", word, DEFAULT)
+        found = self.complaints.choice("mechanisms.use", word, DEFAULT)
+        self.unread |= found is None
+        return found
 
     def _class(self, word: str) -> type[Mechanism] | None:
         reason = "a module of your own runs code: allow it with --allow-plugin, or allow_plugin=True in Python"
@@ -93,7 +98,7 @@ class MechanismReader:
                 reason = str(error)
         allowed = "module:Class of a mechanism" if self.allow_plugin else ", ".join(DEFAULT)
         self.complaints.add("mechanisms.use", word, allowed, reason)
-        self._unread = True
+        self.unread = True
         return None
 
 

@@ -49,6 +49,10 @@ class Complaints:
         """Note a mistake; ``given`` is shown as it stands in the file."""
         self.problems.append(Mistake(key, given if isinstance(given, Shown) else shown(given), allowed, hint))
 
+    def told(self, key: str) -> bool:
+        """Whether something is noted for this very key."""
+        return any(mistake.key == key for mistake in self.problems)
+
     def unknown(self, key: str, word: str, known: Sequence[str], *, hint: str = "") -> str | None:
         """Note an unknown name (the last part of ``key``); returns the nearest valid one, by which to go on."""
         found = nearest(word, known)

@@ -20,9 +20,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from discsim.problem.problem import YEAR
 from discsim.problem.steps import calendar_order, warped_steps
 from discsim.quantities.parameters import EVIDENCE_WORDS
+from discsim.quantities.units import time_words
+from discsim.scenario.readouts import READOUTS
+from discsim.study.acting import VOLUME_WORDS, acts
 from discsim.study.gradient import DifferentiableRun, GradientError
 from discsim.study.messages import ConfigError
 from discsim.study.numbers import with_values
@@ -30,9 +32,13 @@ from discsim.study.optimise_terms import Constraint, Goal, OptimiseError, Variab
 from discsim.study.rests import Rest, rests_on
 
 if TYPE_CHECKING:
+    from discsim.problem.engine import Engine
     from discsim.problem.problem import Problem
+    from discsim.study.reduced_run import ReducedRun, ReducedRuns
     from discsim.study.study import Study
     from discsim.sweep.engine import SweepEngine
+
+    Run = DifferentiableRun | ReducedRun
 
 Floats = NDArray[np.float64]
 
@@ -60,7 +66,8 @@ class Trial:
 class Optimum:
     """What was found. ``best``: the best trial that keeps every constraint, or nothing; ``gradient``: of the objective at it, by
     path and declared unit; ``constraint_gradients``: of each active constraint's readout; ``active``: bounds and constraints that
-    hold it there, in words; ``ended``: why the search ended; ``pilots``: runs that chose steps."""
+    hold it there, in words; ``ended``: why the search ended; ``pilots``: runs that chose steps; ``reduced``: points that the
+    reduced model was tried at before."""
 
     scenario: str
     goal: Goal
@@ -78,6 +85,7 @@ class Optimum:
     pilots: int
     rests: tuple[Rest, ...]
     evidence: dict[str, int]
+    reduced: tuple[Trial, ...] = ()
 
 
 class _Enough(Exception):
@@ -96,14 +104,25 @@ def optimise(
     tolerance: float = TOLERANCE,
     most: int = MOST_EVALUATIONS,
     report: Callable[[Trial], None] | None = None,
+    reduced: ReducedRuns | None = None,
 ) -> Optimum:
     """Search; see the module. ``report`` is told of every evaluated point; ``most``: evaluations after which the search ends.
 
-    Raises ``OptimiseError`` where nothing can be searched; a search that finds no feasible point returns one without ``best``.
+    ``reduced``: search with the reduced model first; the full-order search then begins at what that found, so that the answer
+    is one of full order either way. Raises ``OptimiseError`` where nothing can be searched; a search that finds no feasible point
+    returns one without ``best``.
     """
-    search = _Search(study, scenario, goal, tuple(variables), tuple(constraints), engine, steps, tolerance, most, report)
+    chosen, wanted = tuple(variables), tuple(constraints)
+    before: tuple[Trial, ...] = ()
+    if reduced is not None:
+        quick = _Search(study, scenario, goal, chosen, wanted, reduced.engine, None, tolerance, most, report, reduced.run)
+        quick.run()
+        before, best = tuple(quick.trials.values()), quick.best()
+        if best is not None:
+            chosen = tuple(dataclasses.replace(v, start=value) for v, value in zip(chosen, best.values, strict=True))
+    search = _Search(study, scenario, goal, chosen, wanted, engine, steps, tolerance, most, report)
     converged, ended = search.run()
-    return search.optimum(converged, ended)
+    return dataclasses.replace(search.optimum(converged, ended), reduced=before)
 
 
 class _Search:
@@ -114,11 +133,12 @@ class _Search:
         goal: Goal,
         variables: tuple[Variable, ...],
         constraints: tuple[Constraint, ...],
-        engine: SweepEngine | None,
+        engine: Engine | None,
         steps: tuple[float, ...] | None,
         tolerance: float,
         most: int,
         report: Callable[[Trial], None] | None,
+        run_of: Callable[[Study, tuple[float, ...]], Run] | None = None,
     ) -> None:
         from discsim.sweep.engine import SweepEngine
 
@@ -126,12 +146,17 @@ class _Search:
             raise OptimiseError(f"--scenario {scenario}: there is {', '.join(study.scenarios)}")
         wanted = dict.fromkeys((*study.readouts, goal.readout, *(c.readout for c in constraints)))
         self.study = dataclasses.replace(study, readouts=tuple(wanted))
+        for variable in variables:
+            other = variable.low if variable.start > 0.5 * (variable.low + variable.high) else variable.high
+            if not acts(study, scenario, variable.path, other):  # known before anything is compiled
+                raise OptimiseError(_idle(variable.path, scenario))
         self.scenario, self.goal, self.variables, self.constraints = scenario, goal, variables, constraints
-        self.engine = engine if engine is not None else SweepEngine()
+        self.engine: Engine = engine if engine is not None else SweepEngine()
+        self.run_of = run_of if run_of is not None else self._full_run
         self.tolerance, self.most, self.report = tolerance, most, report
         self.places = [(constraint, time) for constraint in constraints for time in constraint.times]
         self.trials: dict[tuple[float, ...], Trial] = {}
-        self.runs: dict[tuple[float, ...], DifferentiableRun] = {}
+        self.runs: dict[tuple[float, ...], Run] = {}
         self.forwards = self.backwards = self.pilots = 0
         self.reference = self.study.problem()
         self.steps = steps
@@ -175,9 +200,15 @@ class _Search:
         keeps = all(constraint.margin(value) >= 0.0 for (constraint, _), value in zip(self.places, found, strict=True))
         return Trial(number, values, run.value(self.goal.readout, self.goal.time), found, keeps, str(record.status))
 
-    def _forward(self, values: tuple[float, ...]) -> DifferentiableRun:
+    def _full_run(self, study: Study, steps: tuple[float, ...]) -> Run:
+        from discsim.sweep.engine import SweepEngine
+
+        assert isinstance(self.engine, SweepEngine)
+        return DifferentiableRun(study, self.scenario, self.engine, steps)
+
+    def _forward(self, values: tuple[float, ...]) -> Run:
         study = with_values(self.study, dict(zip((v.path for v in self.variables), values, strict=True)))
-        run = DifferentiableRun(study, self.scenario, self.engine, self._steps_of(study.problem()))
+        run = self.run_of(study, self._steps_of(study.problem()))
         self.forwards += 1
         self.runs[values] = run
         best = self.best()
@@ -224,7 +255,9 @@ class _Search:
         if first.objective is None:
             raise OptimiseError(f"the run to start from failed: {first.reason}; start elsewhere, such as --set PATH=VALUE")
         try:
-            self.scale = float(np.linalg.norm(self.slopes(start, self.goal.readout, self.goal.time))) or 1.0
+            slopes = self.slopes(start, self.goal.readout, self.goal.time)
+            self._check_acting(start, slopes)
+            self.scale = float(np.linalg.norm(slopes)) or 1.0
             found = minimize(
                 self._objective,
                 start,
@@ -237,6 +270,15 @@ class _Search:
         except _Enough as reason:
             return False, str(reason)
         return bool(found.success), str(found.message)
+
+    def _check_acting(self, start: Floats, slopes: Floats) -> None:
+        """Refuse a number by which neither the goal nor any constraint changes at all."""
+        still = slopes == 0.0
+        for constraint, time in self.places if still.any() else ():
+            still &= self.slopes(start, constraint.readout, time) == 0.0
+        for variable, idle in zip(self.variables, still, strict=True):
+            if idle:
+                raise OptimiseError(_idle(variable.path, self.scenario))
 
     @property
     def _way(self) -> float:
@@ -294,7 +336,9 @@ class _Search:
             try:
                 slope = self._by_path(best.values, *asked["objective"])
                 held = {name: self._by_path(best.values, *what) for name, what in asked.items() if name != "objective"}
-                rests = rests_on(self.runs[best.values], asked, parameters)
+                run = self.runs[best.values]
+                assert isinstance(run, DifferentiableRun)
+                rests = rests_on(run, asked, parameters)
             except _Enough as reason:
                 ended = ended if str(reason) in ended else f"{ended}; {reason}"
         return Optimum(
@@ -318,8 +362,15 @@ class _Search:
 
     @staticmethod
     def _words(constraint: Constraint, time: float, value: float) -> str:
-        return f"{constraint.readout} {constraint.sense} {constraint.limit:g} at {time / YEAR:g} year (is {value:.5g})"
+        unit = "" if (word := READOUTS[constraint.readout].unit) in ("1", "dimensionless") else f" {word}"
+        limit = f"{constraint.readout} {constraint.sense} {constraint.limit:g}{unit}"
+        return f"{limit} at {time_words(time)} (is {value:.5g}{unit})"
+
+
+def _idle(path: str, scenario: str) -> str:
+    why = f"; {VOLUME_WORDS}" if path.endswith(".volume") else ""
+    return f"--over {path}: does not act on {scenario}: neither goal nor constraints change with it{why}"
 
 
 def _name(constraint: Constraint, time: float) -> str:
-    return f"{constraint.readout}@{time / YEAR:g} year"
+    return f"{constraint.readout}@{time_words(time)}"

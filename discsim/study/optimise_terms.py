@@ -60,7 +60,10 @@ class Constraint:
 
 @dataclasses.dataclass(frozen=True)
 class Variable:
-    """A number that is sought within ``low`` and ``high`` (unit of its declaration), evenly on ``scale`` (linear or log)."""
+    """A number that is sought within ``low`` and ``high`` (unit of its declaration), evenly on ``scale`` (linear or log).
+
+    ``note``: why the search does not start where the file has the number; empty where it does.
+    """
 
     path: str
     unit: str
@@ -68,6 +71,7 @@ class Variable:
     high: float
     scale: str
     start: float
+    note: str = ""
 
     def value(self, share: float) -> float:
         """The number at a share 0..1 of the way from low to high."""
@@ -140,12 +144,17 @@ def parse_variables(
 def _variable(
     study: Study, path: str, spot: Spot, entry: Mapping[str, object] | None, low: str | None, high: str | None, start: float
 ) -> Variable:
-    bounds, unit = limits(spot), spot.parameter.unit
+    bounds, unit, given = limits(spot), spot.parameter.unit, start
     least, most = bounds if entry is None else range_of(entry, unit, bounds)
     scale = "linear" if entry is None else scale_of(entry)
     least = least if low is None else _limit("--from", f"{path}={low}", low, unit)
     most = most if high is None else _limit("--to", f"{path}={high}", high, unit)
-    if spot.parameter.internal == "s" and path.endswith(".at"):
+    if low is not None and high is not None and not least < most:
+        raise OptimiseError(
+            f"--over {path}: --from {low} --to {high}: the lower end must be below the upper end; exchange the two"
+        )
+    timed = spot.parameter.internal == "s" and path.endswith(".at")
+    if timed:
         apart = units.factor("s", unit) * study.steps.first
         least, most = max(least, apart), min(most, bounds[1] - apart)
         calendar = [units.factor("s", unit) * time for time in study.problem().output_times]
@@ -158,7 +167,19 @@ def _variable(
         )
     if scale == "log" and least <= 0.0:
         raise OptimiseError(f"--over {path}: given {least:g} {unit} as lower end of a log scale; allowed: above zero; set --from")
-    return Variable(path, unit, least, most, scale, min(max(start, least), most))
+    start = min(max(start, least), most)
+    return Variable(path, unit, least, most, scale, start, "" if start == given else _moved(path, unit, given, start, timed))
+
+
+def _moved(path: str, unit: str, given: float, start: float, timed: bool) -> str:
+    """Why a search starts elsewhere than where the file has a number."""
+    plain = "" if unit == "dimensionless" else f" {unit}"
+    where = f"{path}: the search starts at {start:g}{plain}, not at the {given:g}{plain} of the file: "
+    if timed:
+        return (
+            where + "at start, end and output times of a run there is no slope by time, and the range ends a first step from them"
+        )
+    return where + "that lies outside the range"
 
 
 def _readout(option: str, text: str, name: str) -> str:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from discsim.biology.mechanism import gate_path
 from discsim.disc.presets import Override, grade_overrides
 from discsim.quantities.parameters import Parameter, Parameterised
 
@@ -67,11 +68,11 @@ def therapy_rows(therapy: Therapy, scenario: str, prefix: str) -> Iterator[UsedP
         yield _choice_row(f"{prefix}.{key}", scenario, choice)
 
 
-def mechanism_rows(therapy: Therapy, resolved: Parameterised, scenario: str, grade: int) -> Iterator[UsedParameter]:
-    """Parameters of the mechanism that comes with a therapy; ``resolved`` carries the values in the scenario."""
+def mechanism_rows(resolved: Parameterised, scenario: str, grade: int) -> Iterator[UsedParameter]:
+    """Parameters of a mechanism; ``resolved`` carries the values in the scenario."""
     overrides = grade_overrides(grade)
     for key, value in resolved.values.items():
-        yield from _number_rows(resolved, key, value, scenario, f"{therapy.label}.{key}", overrides)
+        yield from _number_rows(resolved, key, value, scenario, f"{resolved.label}.{key}", overrides)
 
 
 def _owners(scenario: Scenario) -> tuple[Parameterised, ...]:
@@ -84,6 +85,9 @@ def _arm_rows(arm: Arm, owners: Mapping[str, Parameterised], overrides: Mapping[
         owner, key = _owner_of(path, owners)
         if key in owner.parameters():
             yield from _number_rows(owner, key, value, arm.name, path, overrides)
+        elif path == gate_path(owner.label):
+            source = "1 where the scenario has this mechanism, 0 where only others have it"
+            yield UsedParameter(path, arm.name, value, "dimensionless", source, "model", 0.0, 1.0, "derived")
         else:  # only the effective load: the one number of a scenario that is declared by no parameter
             source = "time mean of loading.rest and loading.active"
             yield UsedParameter(path, arm.name, value, "MPa", source, "model", math.nan, math.nan, "derived")

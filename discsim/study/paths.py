@@ -89,12 +89,13 @@ class ScenarioPlaces:
     therapies: list[Owner | None] = dataclasses.field(default_factory=list)
     events: int = 0
     combined: bool = False
+    unread: bool = False  # some mechanism of the file could not be read
     owners: dict[str, Owner] = dataclasses.field(default_factory=dict)
 
     @property
     def whole(self) -> bool:
-        """Whether all of its therapies could be read."""
-        return None not in self.therapies
+        """Whether all of its therapies and mechanisms could be read."""
+        return None not in self.therapies and not self.unread
 
 
 class Paths:

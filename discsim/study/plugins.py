@@ -49,7 +49,7 @@ def mechanism_class(word: str, folder: Path | None = None) -> type[Mechanism]:
     try:
         with _folder_on_path(folder):
             found: Any = getattr(importlib.import_module(module), name, None)
-    except Exception as error:  # whatever a module of the user's does when it is imported
+    except (Exception, SystemExit) as error:  # whatever a module of the user's does when it is imported
         raise PluginError(f"importing {module} failed: {type(error).__name__}: {error}") from error
     if not (isinstance(found, type) and issubclass(found, Mechanism)):
         raise PluginError(f"{module} holds no mechanism {name}")

@@ -19,7 +19,7 @@ import xarray as xr
 from discsim.problem.problem import YEAR
 from discsim.problem.record import ArmRecord
 from discsim.problem.status import Failure, Status
-from discsim.study.evidence import PartialAssumption
+from discsim.study.evidence import PartialAssumption, assumptions_from_json
 from discsim.study.parameter_table import PARAMETERS
 from discsim.study.provenance import now
 from discsim.study.store import ResultError, read_tree, write_tree
@@ -227,8 +227,7 @@ class Result:
     @property
     def partial_assumptions(self) -> tuple[PartialAssumption, ...]:
         """Assumed numbers that act on some arms and not on others."""
-        rows = json.loads(self.tree.attrs["discsim_partial_assumptions"])
-        return tuple(PartialAssumption(row["path"], tuple(row["arms"]), row["source"]) for row in rows)
+        return assumptions_from_json(self.tree.attrs["discsim_partial_assumptions"])
 
     def failed(self) -> dict[str, Failure]:
         """Scenarios that did not finish, and why."""

@@ -32,11 +32,13 @@ class ScenarioReader:
         therapies: TherapyReader,
         duration: str | None,
         complaints: Complaints,
+        *,
+        unread: bool = False,
     ) -> None:
         self.given, self.mechanisms, self.duration = given, mechanisms, duration
         self.common, self.complaints = together(common), complaints
         self.document: dict[str, Table] = {name: {} for name in given}
-        self.places = {name: ScenarioPlaces() for name in given}
+        self.places = {name: ScenarioPlaces(unread=unread) for name in given}
         for name in given:
             self._check_name(name)
             self._read_therapies(name, therapies)

@@ -83,6 +83,7 @@ class CheckTable(_Table):
     engine: str = "fem"
     samples: int = 8
     tolerance: float = 0.01
+    readout: str | None = None
 
 
 class OutputTable(_Table):

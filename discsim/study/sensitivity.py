@@ -10,6 +10,9 @@ all arms alike decides nothing between them. By kind of design:
   and PAWN have scales of their own, and PAWN's also depends on its slices (Puy, Lo Piano and Saltelli 2020, arXiv 1904.04488).
   RBD-FAST was tried and left: on Sobol points its waves meet those of the net, and an additive function of eight inputs with
   exact indices 0.76, 0.19 and 0.05 came out with standard deviations up to 0.15 at 256 points, here with 0.002.
+
+Error bars of a reduced engine are told beside the spread: an index is a share of what a readout does, and where the bars are no
+longer small beside that, of the engine's error too.
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from discsim.study.ensemble import Ensemble, Floats
+from discsim.study.error_bars import bars_at, engine_counts, finite
 from discsim.study.sensitivity_designs import LEVELS, STEP, STRUCTURED
 from discsim.study.verdict import RESOLUTION, VerdictError, check_readout, time_index, usable_rows, values_at
 
@@ -33,6 +37,8 @@ GIVEN_DATA = ("random", "latin_hypercube", "sobol")
 FEWEST_GIVEN = 64
 DUMMIES = 400  # draws of a dummy input
 RESAMPLES = 200
+FEWEST_INTERVAL = 10  # trajectories: of fewer the bootstrap draws the same few again and again, and its interval is too narrow
+BAR_LIMIT = 0.05  # of the standard deviation: a larger error bar is pointed out
 _SEED = 12
 
 
@@ -42,11 +48,11 @@ class Holes(VerdictError):
 
 @dataclasses.dataclass(frozen=True)
 class Index:
-    """An index with its 95 % interval (bootstrap)."""
+    """An index with its 95 % interval (bootstrap); without one where there is too little to draw from."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +74,9 @@ class Sensitivity:
 
     ``samples``: rows used, ``left_out`` those without numbers; ``spread``: standard deviation, in ``unit``; ``inputs``: the most
     influential first; ``dummy``: what an input that changes nothing gets, ``floor``: what it stays below in 95 % of repetitions;
-    ``note``: what limits the reading, such as a readout that does not vary (then there are no inputs).
+    ``note``: what limits the reading, such as a readout that does not vary (then there are no inputs). ``engines``: how many of
+    the samples each engine computed (nothing where the sweep does not say so); ``bar``: the largest error bar among them, of a
+    difference the sum of both, in ``unit`` (0 at full order; nothing where it is infinite).
     """
 
     readout: str
@@ -84,6 +92,8 @@ class Sensitivity:
     dummy: Mapping[str, float]
     floor: Mapping[str, float]
     note: str
+    engines: Mapping[str, int] = dataclasses.field(default_factory=dict)
+    bar: float | None = 0.0
 
 
 @functools.cache
@@ -109,11 +119,13 @@ def sensitivities(
     readouts: Iterable[str] | None = None,
     times: Iterable[float] | None = None,
     given_data: bool = False,
+    planned: int = 0,
 ) -> tuple[Sensitivity, ...]:
     """Indices of every readout (all where left out) at every time (s; the last where left out).
 
-    ``given_data``: analyse the good, independent samples of a Saltelli design like drawn ones. Raises ``Holes`` where samples of
-    a Saltelli or Morris design are missing, and ``VerdictError`` for an unknown readout or time, and for designs and sizes that
+    ``planned``: samples of the whole design; of a Saltelli or Morris design with fewer the whole blocks are analysed, with a
+    warning. ``given_data``: analyse the good, independent samples of a Saltelli design like drawn ones. Raises ``Holes`` where
+    samples of a begun block are missing, and ``VerdictError`` for an unknown readout or time, and for designs and sizes that
     admit no indices.
     """
     chosen = tuple(ensemble.units) if readouts is None else tuple(readouts)
@@ -121,15 +133,27 @@ def sensitivities(
         check_readout(ensemble, name)
     indices = [time_index(ensemble, time) for time in times] if times is not None else [len(ensemble.times) - 1]
     method = _method(ensemble, given_data)
+    unfinished = ""
     if method != "class_means":
-        check_complete(ensemble)
+        check_complete(ensemble, planned)
+        unfinished = _unfinished(ensemble.numbers.size, planned)
     baseline, *arms = ensemble.scenarios
     targets = [(baseline, None), *((arm, baseline) for arm in arms)]
-    return tuple(
+    found = [
         _analyse(ensemble, method, name, index, scenario, against)
         for name in chosen
         for index in indices
         for scenario, against in targets
+    ]
+    return tuple(dataclasses.replace(one, note=_notes(one.note, unfinished)) for one in found)
+
+
+def _unfinished(there: int, planned: int) -> str:
+    if there >= planned:
+        return ""
+    return (
+        f"warning: {planned - there} of the {planned} samples of the design are missing: indices of the first {there} alone; "
+        "the same discsim sweep command goes on with the rest"
     )
 
 
@@ -149,26 +173,27 @@ def _method(ensemble: Ensemble, given_data: bool) -> Method:
     return "class_means"
 
 
-def check_complete(ensemble: Ensemble) -> None:
-    """Raises ``Holes`` unless every point of a Saltelli or Morris design has numbers in every scenario.
+def check_complete(ensemble: Ensemble, planned: int = 0) -> None:
+    """Raises ``Holes`` unless every point of every begun block of a Saltelli or Morris design has numbers in every scenario.
 
     An estimator would not complain: with one missing number every Sobol index comes out as zero.
     """
     kind, count = ensemble.design_kind, len(ensemble.inputs)
     block = count + (2 if kind == "saltelli" else 1)
-    planned = block * -(-(int(ensemble.numbers.max(initial=-1)) + 1) // block)
-    absent = planned - ensemble.numbers.size
+    begun = block * -(-(int(ensemble.numbers.max(initial=-1)) + 1) // block)
+    absent = begun - ensemble.numbers.size
     by_arm = {name: int((~ensemble.good(name)).sum()) for name in ensemble.scenarios}
     failed = int((~ensemble.good()).sum())
-    if planned == 0 or absent or failed:
+    if begun == 0 or absent or failed:
+        total = max(begun, planned)
         words = [f"{failed} failed ({', '.join(f'{n} in {name}' for name, n in by_arm.items() if n)})"] if failed else []
-        words += [f"{absent} are not there yet"] if absent or planned == 0 else []
+        words += [f"{total - ensemble.numbers.size} are not there yet"] if absent or begun == 0 else []
         other = ", or --given-data for first-order indices of the good samples" if kind == "saltelli" else ""
         raise Holes(
-            f"{kind} design: of {planned} samples {' and '.join(words)}; every one counts. "
+            f"{kind} design: of {total} samples {' and '.join(words)}; every one counts. "
             f"Run the sweep again with retries, narrow [design.vary] where they fail{other}"
         )
-    if not np.array_equal(ensemble.numbers, np.arange(planned)) or not _structured(ensemble, block):
+    if not np.array_equal(ensemble.numbers, np.arange(begun)) or not _structured(ensemble, block):
         raise VerdictError(f"{kind} design: its samples are not in the order of such a design; it cannot be analysed as one")
 
 
@@ -197,6 +222,8 @@ def _analyse(ensemble: Ensemble, method: Method, readout: str, index: int, scena
     if good.sum() < FEWEST_GIVEN and method == "class_means":
         raise VerdictError(f"{int(good.sum())} good samples; indices of drawn samples need at least {FEWEST_GIVEN}")
     y = numbers[good]
+    arms = (scenario,) if against is None else (scenario, against)
+    bar = float(np.sum([bars_at(ensemble, name, readout, index)[good] for name in arms], axis=0).max())
     noise = RESOLUTION * float(size[good].max())
     blank = Sensitivity(
         readout,
@@ -211,10 +238,12 @@ def _analyse(ensemble: Ensemble, method: Method, readout: str, index: int, scena
         (),
         {},
         {},
-        "",
+        bar_note(bar, float(y.std(ddof=1))),
+        engine_counts(ensemble, good, *arms),
+        finite(bar),
     )
     if np.ptp(y) <= noise:
-        return dataclasses.replace(blank, note="does not vary in the swept box")
+        return dataclasses.replace(blank, note=_notes("does not vary in the swept box", blank.note))
     points = np.column_stack([np.asarray(one.values, float) for one in ensemble.inputs])[good]
     if method == "sobol":
         indices, dummy, floor = _sobol(y, points.shape[1])
@@ -224,6 +253,8 @@ def _analyse(ensemble: Ensemble, method: Method, readout: str, index: int, scena
         independent = ensemble.design_kind in ("random", "latin_hypercube")
         indices, dummy, floor = _class_means(points, y, independent=independent)
     note = _correlation_note(ensemble, points) if method == "class_means" else ""
+    if method == "morris" and (trajectories := y.size // (points.shape[1] + 1)) < FEWEST_INTERVAL:
+        note = f"no intervals: {trajectories} trajectories are too few to draw from (at least {FEWEST_INTERVAL}: design.samples)"
     return _filled(blank, ensemble, indices, dummy, floor, note)
 
 
@@ -241,7 +272,22 @@ def _filled(
     ]
     leading = "total" if "total" in floor else next(iter(floor))
     rows.sort(key=lambda row: -row.indices[leading].value)
-    return dataclasses.replace(blank, inputs=tuple(rows), dummy=dummy, floor=floor, note=note)
+    return dataclasses.replace(blank, inputs=tuple(rows), dummy=dummy, floor=floor, note=_notes(note, blank.note))
+
+
+def bar_note(bar: float, spread: float) -> str:
+    """A warning where the largest error bar is not small beside the standard deviation."""
+    if bar <= BAR_LIMIT * spread:
+        return ""
+    size = f"{100.0 * bar / spread:.3g} %" if spread > 0.0 and np.isfinite(bar) else "more than all"
+    return (
+        f"warning: the largest error bar is {size} of the standard deviation (limit {100.0 * BAR_LIMIT:g} %), so that indices "
+        "may tell the error of the reduced engine; a smaller tolerance has more samples recomputed at full order"
+    )
+
+
+def _notes(*notes: str) -> str:
+    return "; ".join(note for note in notes if note)
 
 
 def _problem(dimensions: int) -> dict[str, object]:
@@ -291,9 +337,11 @@ def _morris(points: Floats, y: Floats, noise: float) -> tuple[list[dict[str, Ind
     from SALib.analyze import morris
 
     found = morris.analyze(_problem(points.shape[1]), points, y, num_resamples=RESAMPLES, num_levels=LEVELS, seed=_SEED)
+    few = y.size // (points.shape[1] + 1) < FEWEST_INTERVAL
     indices = []
     for effect, width in zip(np.asarray(found["mu_star"]) * STEP, np.asarray(found["mu_star_conf"]) * STEP, strict=True):
-        indices.append({"effect": Index(float(effect), max(0.0, float(effect - width)), float(effect + width))})
+        ends = (None, None) if few else (max(0.0, float(effect - width)), float(effect + width))
+        indices.append({"effect": Index(float(effect), *ends)})
     return indices, {"effect": 0.0}, {"effect": 2.0 * noise}
 
 

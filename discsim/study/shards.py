@@ -23,9 +23,9 @@ import xarray as xr
 from discsim.problem.problem import Problem
 from discsim.problem.record import ArmRecord
 from discsim.problem.status import Failure, Status
-from discsim.study.ensemble import SweptInput
+from discsim.study.ensemble import SweptInput, together
 from discsim.study.store import ResultError, is_intact, read_tree, write_hashed
-from discsim.study.tree import named, netcdf_names, samples_dataset
+from discsim.study.tree import ENGINE, named, netcdf_names, samples_dataset
 
 INPUT = "input_"
 # Cumulative counts of an arm, as its last row of history holds them.
@@ -53,7 +53,10 @@ class Batch:
 
 @dataclasses.dataclass(frozen=True)
 class ShardSummary:
-    """What a shard says of its samples without its numbers: the status of every scenario, sample by sample."""
+    """What a shard says of its samples without its numbers: the status of every scenario, sample by sample.
+
+    ``engines``: the engine of every scenario that names one, sample by sample.
+    """
 
     path: Path
     batch: int
@@ -62,6 +65,13 @@ class ShardSummary:
     attempts: tuple[int, ...]
     status: Mapping[str, tuple[str, ...]]
     reasons: Mapping[str, tuple[str, ...]]
+    engines: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+
+    def engine_of(self) -> dict[int, str]:
+        """The engine of every sample of which one is named; of several ("reduced and sweep") the scenarios had different ones."""
+        columns = self.engines.values()
+        told = ((sample, together(column[row] for column in columns)) for row, sample in enumerate(self.samples))
+        return {sample: word for sample, word in told if word}
 
     def failed(self) -> dict[int, str]:
         """Samples of which not every scenario is good, and why the first such scenario is not."""
@@ -169,6 +179,7 @@ def _finished(record: ArmRecord) -> ArmRecord:
     cut.times = record.times[:kept]
     cut.readouts = {name: values[:kept] for name, values in record.readouts.items()}
     cut.ledger = {name: values[:kept] for name, values in record.ledger.items()}
+    cut.bars = {name: values[:kept] for name, values in record.bars.items()}
     return cut
 
 
@@ -221,12 +232,13 @@ def summarise(path: Path, sweep: str) -> ShardSummary:
             nodes = {name: node for name, node in opened.items() if isinstance(node, h5py.Group) and "status" in node}
             status = {name: _texts(node["status"]) for name, node in nodes.items()}
             reasons = {name: _texts(node["failure_reason"]) for name, node in nodes.items()}
+            engines = {name: _texts(node[ENGINE]) for name, node in nodes.items() if ENGINE in node}
             samples = tuple(int(number) for number in opened["sample"][()])
             attempts = tuple(int(number) for number in next(iter(nodes.values()))["attempts"][()])
     except (OSError, KeyError, StopIteration) as error:
         raise ResultError(f"{path}: no shard of a sweep ({' '.join(str(error).split())[:120]})") from None
     _check_owner(path, owner, sweep)
-    return ShardSummary(path, int(match["batch"]), int(match["generation"]), samples, attempts, status, reasons)
+    return ShardSummary(path, int(match["batch"]), int(match["generation"]), samples, attempts, status, reasons, engines)
 
 
 def _texts(dataset: Any) -> tuple[str, ...]:

@@ -51,6 +51,20 @@ def share_of(count: int, of: int) -> Share:
     return Share(count, of, count / of, float(interval.low), float(interval.high))
 
 
+def bounded(hits: NDArray[np.bool_], sure: NDArray[np.bool_], possible: NDArray[np.bool_]) -> Share:
+    """How many of ``hits`` are true, where error bars leave some open.
+
+    The interval runs from the lower end of Wilson's for those that are true whatever the error (``sure``) to the upper end for
+    those that may be (``possible``). Where nothing is open it is that of ``share``.
+    """
+    return dataclasses.replace(share(hits), low=share(sure).low, high=share(possible).high)
+
+
+def told(one: Share, drawn: bool) -> Share:
+    """Without its interval where the samples stand for no distribution."""
+    return one if drawn else dataclasses.replace(one, low=None, high=None)
+
+
 def mean(numbers: Floats) -> Mean:
     """Mean with its bootstrap interval: the samples are drawn again with replacement, BCa up to 4000 of them.
 

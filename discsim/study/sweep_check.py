@@ -23,8 +23,8 @@ CHECK_FILE = "check.json"
 def check_sweep(folder: Path, manifest: Manifest, study: Study, setup: Setup, workers: int, teller: Teller) -> str:
     """Write ``check.json``; what comes back is why there is none, or nothing.
 
-    The readout that samples are chosen by is the first of the study that has a direction. A sample whose run dies is told in the
-    check as crashed.
+    Samples are chosen by every readout of the study that has a direction, in turn, or by the one that [check] names. A sample
+    whose run dies is told in the check as crashed.
     """
     from discsim.study.check import choose, confirm
     from discsim.study.directions import direction_of
@@ -33,12 +33,13 @@ def check_sweep(folder: Path, manifest: Manifest, study: Study, setup: Setup, wo
     table = study.check
     if manifest.identity["engine"] == table["engine"]:
         return f"the sweep itself ran on the engine {table['engine']}"
-    directed = [name for name in manifest.readouts if direction_of(name) is not None]
+    asked = [str(table["readout"])] if "readout" in table else manifest.readouts
+    directed = [name for name in asked if direction_of(name) is not None]
     if not directed:
         return "no readout of the study has a better and a worse side, by which samples could decide"
     ensemble = open_ensemble(folder)
     try:
-        choices = choose(ensemble, int(table["samples"]), directed[0])
+        choices = choose(ensemble, int(table["samples"]), directed)
     except VerdictError as error:
         return str(error)
     setup = dataclasses.replace(setup, engine=str(table["engine"]), device="cpu", log=setup.log.with_name("check"))

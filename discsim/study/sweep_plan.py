@@ -19,8 +19,11 @@ from discsim.study.sweep_worker import Setup, Trouble, choose_steps, time_sample
 DEFAULT_ENGINE, DEFAULT_DEVICE = "sweep", "cpu"
 # Samples of a batch: what an interruption loses per worker. The reference engine takes long for a single one.
 USUAL_BATCH = 16
-BATCH_OF = {"fem": 1}
+BATCH_OF = {"fem": 1, "reduced": 96}
 GPU_BATCH = 64  # what the sweep engine works on side by side there
+# Time of the reference engine over that of the sweep engine, one core each: 1.7 at equal tolerances, and another 1.3 for the
+# looser ones of a sweep (benchmarks/README.md). For the forecast of a check alone.
+CHECK_RATIO = 2.3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,25 +54,52 @@ AS_USUAL = SweepOptions()
 
 @dataclasses.dataclass(frozen=True)
 class SweepPlan:
-    """What a sweep will take. ``startup``: seconds a worker needs for all that is compiled; ``seconds``: per sample and core."""
+    """What a sweep will take. ``startup``: seconds a worker needs for all that is compiled; ``seconds``: per sample and core.
+
+    ``batch``: samples of a batch, which one worker runs one after another; ``checked``: samples that [check] reruns, each in
+    ``check_seconds`` of the reference engine (an estimate; nothing where it cannot be told from this engine's time).
+    """
 
     samples: int
     arms: int
-    batches: int
+    batch: int
     steps: int
     workers: int
     startup: float
     seconds: float
+    checked: int = 0
+    check_seconds: float | None = None
+
+    @property
+    def batches(self) -> int:
+        """Batches of the whole."""
+        return -(-self.samples // self.batch)
+
+    @property
+    def busy(self) -> int:
+        """Workers that have something to do: no more than there are batches."""
+        return min(self.workers, self.batches)
 
     @property
     def core_hours(self) -> float:
-        """Core-hours of the whole."""
-        return (self.samples * self.seconds + self.workers * self.startup) / 3600.0
+        """Core-hours of the sweep, without its check."""
+        return (self.samples * self.seconds + self.busy * self.startup) / 3600.0
 
     @property
     def hours(self) -> float:
-        """Hours until it is done on that many workers."""
-        return (self.samples * self.seconds / self.workers + self.startup) / 3600.0
+        """Hours until the sweep is done on that many workers, whole batches each; without its check."""
+        turns = -(-self.batches // self.workers)
+        last = self.samples - (self.batches - 1) * self.batch  # samples of the last batch, which may be smaller
+        alone = (self.batches - 1) % self.workers == 0  # in its turn
+        longest = (turns - 1) * self.batch + (last if alone else self.batch)
+        return (longest * self.seconds + self.startup) / 3600.0
+
+    @property
+    def check_hours(self) -> float | None:
+        """Hours that the check takes after it, but for what the reference engine compiles."""
+        if self.check_seconds is None or not self.checked:
+            return None
+        return -(-self.checked // min(self.workers, self.checked)) * self.check_seconds / 3600.0
 
 
 def plan_sweep(study: Study, scratch: Path, options: SweepOptions = AS_USUAL) -> SweepPlan:
@@ -91,7 +121,16 @@ def plan_sweep(study: Study, scratch: Path, options: SweepOptions = AS_USUAL) ->
         first, second = told(workers.run_one(Task("time", time_samples, (tuple(range(together)), steps))), "the first sample")
     count = options.workers or len(cores())
     startup = max(0.0, before + first - second)  # choosing the steps, which one worker does once, is small beside it
-    return SweepPlan(samples, len(study.scenarios), -(-samples // batch), len(steps), count, startup, second / together)
+    checked = _checked(study, options, engine, samples)
+    each = CHECK_RATIO * second if engine == DEFAULT_ENGINE and device == DEFAULT_DEVICE else None
+    return SweepPlan(samples, len(study.scenarios), batch, len(steps), count, startup, second / together, checked, each)
+
+
+def _checked(study: Study, options: SweepOptions, engine: str, samples: int) -> int:
+    """Samples that [check] will rerun."""
+    if not options.check or not study.check or study.check["engine"] == engine:
+        return 0
+    return min(int(study.check["samples"]), samples)
 
 
 def usual_batch(engine: str, device: str) -> int:

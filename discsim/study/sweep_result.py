@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import collections
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from discsim.study.parameter_table import PARAMETERS
 from discsim.study.shards import INPUT, ShardSummary, latest, read_shard, shard_paths, summarise
 from discsim.study.store import ResultError, read_tree
 from discsim.study.sweep_folder import NOMINAL_FILE, SHARDS, Manifest, load_manifest, swept_inputs
+from discsim.study.tree import ENGINE, bar_name
 
 GOOD = ("ok", "ok_retried")
 _Part = tuple[xr.Dataset, np.ndarray]
@@ -71,12 +73,53 @@ def open_ensemble(folder: str | os.PathLike[str]) -> Ensemble:
         status={name: arm["status"].values for name, arm in arms.items()},
         reasons={name: arm["failure_reason"].values for name, arm in arms.items()},
         inputs=swept_inputs(manifest, inputs),
+        bars=_bars(arms, manifest.readouts, columns),
+        engine=_engines(arms),
     )
+
+
+def _bars(arms: Mapping[str, xr.Dataset], readouts: Sequence[str], columns: list[int]) -> dict[str, dict[str, Floats]]:
+    """Half-widths of error of every readout of every scenario; nothing where no sample has any.
+
+    A sample without bars at any time is of full order: 0. Where one with bars has none at a time of the table, nothing vouches
+    for the number: infinite.
+    """
+    present = {readout: bar_name(readout) for readout in readouts if bar_name(readout) not in readouts}
+    if not any(bar in arm for arm in arms.values() for bar in present.values()):
+        return {}
+    found: dict[str, dict[str, Floats]] = {}
+    for name, arm in arms.items():
+        good = np.isin(arm["status"].values, GOOD)[:, None]
+        found[name] = {}
+        for readout in readouts:
+            found[name][readout] = np.zeros((good.size, len(columns)))
+            if present.get(readout) in arm:
+                bars = arm[present[readout]].values
+                barred = good & ~np.isnan(bars).all(axis=1, keepdims=True)
+                found[name][readout] = np.where(barred, np.where(np.isnan(bars), np.inf, bars)[:, columns], 0.0)
+    return found
+
+
+def _engines(arms: Mapping[str, xr.Dataset]) -> dict[str, np.ndarray]:
+    """By scenario which engine computed each sample; nothing where no sample says so."""
+    if not any(ENGINE in arm for arm in arms.values()):
+        return {}
+    return {
+        name: arm[ENGINE].values.astype(np.str_) if ENGINE in arm else np.full(arm["status"].size, "")
+        for name, arm in arms.items()
+    }
 
 
 def sweep_counts(folder: Path, manifest: Manifest) -> dict[int, ShardSummary]:
     """By sample the shard that counts, without reading any numbers."""
     return latest(summarise(path, manifest.sweep) for path in shard_paths(folder / SHARDS))
+
+
+def sweep_engines(counts: Mapping[int, ShardSummary]) -> dict[str, int]:
+    """How many of these samples each engine computed, the busiest first; nothing where no shard says so."""
+    told = {summary.path: summary.engine_of() for summary in counts.values()}
+    words = (told[summary.path].get(sample) for sample, summary in counts.items())
+    return dict(collections.Counter(word for word in words if word).most_common())
 
 
 def _counting_rows(samples: Sequence[np.ndarray]) -> list[np.ndarray]:
@@ -89,7 +132,10 @@ def _counting_rows(samples: Sequence[np.ndarray]) -> list[np.ndarray]:
 
 
 def _joined(parts: Sequence[_Part]) -> xr.Dataset:
-    """Rows of several data sets along ``sample``, ordered by their numbers. A variable that one lacks is missing there."""
+    """Rows of several data sets along ``sample``, ordered by their numbers.
+
+    A variable that one lacks is missing there: NaN, or an empty text.
+    """
     numbers = np.concatenate([dataset["sample"].values[rows] for dataset, rows in parts])
     order = np.argsort(numbers)
     first = parts[0][0]
@@ -98,12 +144,14 @@ def _joined(parts: Sequence[_Part]) -> xr.Dataset:
     variables = {}
     for name in dict.fromkeys(name for dataset, _ in parts for name in dataset.data_vars):
         template = next(dataset[name] for dataset, _ in parts if name in dataset)
-        columns = [
-            dataset[name].values[rows] if name in dataset else np.full((len(rows), *template.shape[1:]), np.nan)
-            for dataset, rows in parts
-        ]
+        columns = [dataset[name].values[rows] if name in dataset else _absent(template, len(rows)) for dataset, rows in parts]
         variables[name] = xr.Variable(template.dims, np.concatenate(columns)[order], template.attrs)
     return xr.Dataset(variables, coordinates, first.attrs)
+
+
+def _absent(template: xr.DataArray, rows: int) -> np.ndarray:
+    """Rows of a variable that is not there."""
+    return np.full((rows, *template.shape[1:]), "" if template.dtype.kind in "OSU" else np.nan)
 
 
 def _columns(times: np.ndarray, wanted: Sequence[float]) -> list[int]:

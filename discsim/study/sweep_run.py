@@ -35,6 +35,7 @@ from discsim.study.sweep_folder import (
     Lock,
     Manifest,
     SweepChanged,
+    SweepError,
     SweepUnwritable,
     about,
     changes,
@@ -58,6 +59,7 @@ from discsim.study.sweep_pool import Died, Task, Workers, cores
 from discsim.study.sweep_result import open_ensemble, open_sweep
 from discsim.study.sweep_state import Hook, Phase, SweepProgress, Teller, silent
 from discsim.study.sweep_worker import Setup, Trouble, bare, choose_steps, run_batch
+from discsim.study.train import NotTrained, train_study, trained
 from discsim.study.tree import parameters_dataset, root_dataset
 
 __all__ = ["SweepOptions", "SweepOutcome", "SweepProgress", "open_ensemble", "open_sweep", "run_sweep"]
@@ -99,6 +101,7 @@ class _Driver:
         self.deaths: dict[tuple[int, int], int] = {}
         self.attempts: dict[int, int] = {}
         self.failed: dict[int, str] = {}
+        self.engines: dict[int, str] = {}
         self.done: set[int] = set()
         self.computed, self.last_failure = 0, ""
         self.notes: list[str] = []
@@ -119,6 +122,7 @@ class _Driver:
             batches = self._missing(manifest, batch)
             self.teller.begin(len(self.done))
             if batches:
+                self._trained(engine)
                 (self.folder / CHECK_FILE).unlink(missing_ok=True)  # it speaks of fewer samples
                 self._solve(workers, batches, manifest)
         self._check(manifest, setup)
@@ -128,6 +132,27 @@ class _Driver:
 
     def _workers(self) -> int:
         return self.options.workers or len(cores())
+
+    def _trained(self, engine: str) -> None:
+        """The reduced engine needs a training: made now where the study has none yet."""
+        if engine != "reduced":
+            return
+        try:
+            trained(self.study)
+        except NotTrained as error:
+            self.teller.log(f"training: {error}")
+        else:
+            return
+
+        def tell(stage: str, done: int, of: int) -> None:
+            self.teller.tell("training", done, of)
+
+        self.teller.begin(0)
+        try:
+            train_study(self.study, tell, workers=self.options.workers, plugins=self.options.plugins)
+        except NotTrained as error:
+            raise SweepError(str(error)) from None
+        self._note("a reduced model of this study was trained first; discsim train --report shows it")
 
     def _existing(self) -> Manifest | None:
         if not is_sweep(self.folder):
@@ -174,6 +199,7 @@ class _Driver:
     def _begun(self, workers: Workers, identity: Mapping[str, Any]) -> Manifest:
         """Choose the step list and write down what the sweep is; from then on the folder is one of a sweep."""
         self.teller.log(f"begins with engine {identity['engine']}")
+        self._trained(str(identity["engine"]))
         outcome = workers.run_one(Task("steps", choose_steps), lambda running: self._tell("choosing steps"))
         steps = tuple(told(outcome, "choosing the step list"))
         nominal = root_dataset(self.study, self.problem, rows := used_parameters(self.study.scenarios, self.problem))
@@ -240,7 +266,9 @@ class _Driver:
         for sample in summary.samples:
             self.done.add(sample)
             self.failed.pop(sample, None)
+            self.engines.pop(sample, None)
         self.failed |= failed
+        self.engines |= summary.engine_of()
 
     def _solve(self, workers: Workers, batches: list[Batch], manifest: Manifest) -> None:
         """Run batches until each has a shard."""
@@ -328,8 +356,10 @@ class _Driver:
 
     def _tell(self, phase: Phase, running: Iterable[Task] = ()) -> None:
         inside = sum(len(task.key.samples) for task in running)
-        done = sum(sample < self.wanted for sample in self.done)
-        self.teller.tell(phase, done, self.wanted, failed=len(self._failed()), running=inside, last_failure=self.last_failure)
+        done = [sample for sample in self.done if sample < self.wanted]
+        engines = dict(collections.Counter(self.engines[sample] for sample in done if sample in self.engines).most_common())
+        rest = {"failed": len(self._failed()), "running": inside, "last_failure": self.last_failure, "engines": engines}
+        self.teller.tell(phase, len(done), self.wanted, **rest)
 
     def _failed(self) -> dict[int, str]:
         """Failed samples of those that are wanted, and why."""

@@ -6,7 +6,7 @@ import dataclasses
 import json
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,13 +14,16 @@ from discsim.study.provenance import now
 from discsim.study.store import write_text_file
 from discsim.study.sweep_folder import LOG, STATE, Lock
 
-Phase = Literal["choosing steps", "running", "checking", "done"]
+Phase = Literal["training", "choosing steps", "running", "checking", "done"]
 _STATE_INTERVAL = 2.0  # seconds between two notes of the state
 
 
 @dataclasses.dataclass(frozen=True)
 class SweepProgress:
-    """How far a sweep is: samples done (failed ones too), failed, running and wanted; samples per second; seconds left."""
+    """How far a sweep is: samples done (failed ones too), failed, running and wanted; samples per second; seconds left.
+
+    ``engines``: how many of the samples done each engine computed, where the sweep uses several.
+    """
 
     phase: Phase
     done: int
@@ -30,6 +33,7 @@ class SweepProgress:
     rate: float | None = None
     left: float | None = None
     last_failure: str = ""
+    engines: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 Hook = Callable[[SweepProgress], None]

@@ -183,15 +183,14 @@ def _run_samples(
             tell("choosing steps", 0, 1)
             steps = _told(pool.run_one(Task("steps", choose_steps)))
             listed.write_text(json.dumps(steps))
-        done = design.count - len(missing)
-        tell("running", done, design.count)
         tasks = collections.deque(
             Task(index, collect_sample, (index, steps, place.scratch / f"{index:04d}.npz")) for index in missing
         )
-        for _, outcome in pool.run(tasks, lambda running: None):
+        for _, outcome in pool.run(
+            tasks, lambda running: tell("running", design.count - len(tasks) - len(running), design.count)
+        ):
             _told(outcome)
-            done += 1
-            tell("running", done, design.count)
+        tell("running", design.count, design.count)
     return steps
 
 

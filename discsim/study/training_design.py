@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from discsim.study.design import Design, draw
 from discsim.study.ensemble import SweptInput
 from discsim.study.numbers import file_of, limits
-from discsim.study.sampling import quantiles, scale_of, unit_samples
+from discsim.study.paths import Spot
+from discsim.study.sampling import quantiles, unit_samples
 from discsim.study.study import Study
 
 # A distribution without ends is trained between the quantiles that one sample in 2,000 lies beyond on either side.
@@ -29,11 +32,7 @@ def training_design(study: Study, count: int, seed: int = TRAINING_SEED) -> Desi
     columns = []
     for column, (swept, (low, high)) in enumerate(zip(design.inputs, ends, strict=True)):
         share = cube[:, column]
-        if swept.scale == "log":
-            values = low * (high / low) ** share
-        else:
-            values = low + (high - low) * share
-        columns.append(values)
+        columns.append(low * (high / low) ** share if swept.scale == "log" else low + (high - low) * share)
     inputs = tuple(
         dataclasses.replace(swept, low=low, high=high, values=values)
         for swept, (low, high), values in zip(design.inputs, ends, columns, strict=True)
@@ -48,9 +47,9 @@ def box(study: Study, design: Design) -> list[tuple[float, float]]:
     return [_ends(table["vary"].get(swept.path), spots.get(swept.path), swept) for swept in design.inputs]
 
 
-def _ends(entry: object, spot: object, swept: SweptInput) -> tuple[float, float]:
-    if isinstance(entry, dict) and spot is not None and "dist" in entry:
-        tails = quantiles(entry, spot.parameter.unit, limits(spot), np.array([TAIL, 1.0 - TAIL]))  # type: ignore[attr-defined]
+def _ends(entry: Mapping[str, Any] | None, spot: Spot | None, swept: SweptInput) -> tuple[float, float]:
+    if entry is not None and spot is not None and "dist" in entry:
+        tails = quantiles(entry, spot.parameter.unit, limits(spot), np.array([TAIL, 1.0 - TAIL]))
         return float(tails[0]), float(tails[1])
     if np.isfinite([swept.low, swept.high]).all():
         return swept.low, swept.high

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from discsim.study.study import Study
 
 LEDGER = "ledger_"
+ENGINE = "engine"
+BAR = "_bar"
 # Units of this project that UDUNITS cannot read, and equal ones that it can: only the word changes, never the number.
 UDUNITS = {
     "million": "1e6",
@@ -99,7 +101,8 @@ def samples_dataset(
     """Readouts, ledger and status of one arm in several samples, with dimensions ``sample`` and ``time``.
 
     ``records``: one per sample; ``times`` (s): shared by all. A record that ended early is missing (NaN) from there on, and its
-    status says why. Raises ``ValueError`` where a record has times of its own.
+    status says why. Error bars and the engine are there where a record tells them. Raises ``ValueError`` where a record has times
+    of its own, and for a bar that is none.
     """
     for record in records:
         if not np.allclose(record.times, times[: len(record.times)], rtol=1e-9, atol=1e-3):
@@ -119,6 +122,7 @@ def samples_dataset(
             for record in records
         ]
         variables[valid] = (over_time, np.stack(rows), attributes)
+    variables |= _bars(records, problem.readouts, len(times)) | _engines(records)
     coordinates = {
         "sample": ("sample", np.array(samples, dtype=np.int64), {"long_name": "number of the sample in the design"}),
         "time": ("time", np.array(times, dtype=float), named("", "s", "time since the start")),
@@ -138,6 +142,44 @@ def readout_attributes(readout: Readout) -> dict[str, Any]:
         "digits": readout.digits,
         "ancillary_variables": "status",
     }
+
+
+def bar_name(readout: str) -> str:
+    """The variable that holds the error bars of a readout."""
+    return f"{readout}{BAR}"
+
+
+def _bars(records: Sequence[ArmRecord], readouts: Sequence[Readout], length: int) -> dict[str, Any]:
+    """Half-widths of error; no variable for a readout of which no record has any.
+
+    Missing (NaN) in records without, and at times for which a record vouches for nothing.
+    """
+    variables: dict[str, Any] = {}
+    names = {readout.name for readout in readouts}
+    for readout in readouts:
+        if not any(record.bars.get(readout.name) for record in records):
+            continue
+        valid = bar_name(readout.name)
+        if valid in names:
+            raise ValueError(f"{readout.name}: its error bars would take the name of the readout {valid}")
+        rows = []
+        for record in records:
+            bars = record.bars.get(readout.name, [])
+            if any(bar < 0.0 for bar in bars):
+                raise ValueError(f"{record.name}: an error bar of {readout.name} is below zero")
+            rows.append(_series(record, valid, bars, length) if bars else np.full(length, np.nan))
+        long_name = f"half-width of the error bar of {readout.name}; missing at all times of a sample computed at full order"
+        attributes = named(valid, readout.unit, long_name) | {"discsim_bar_of": readout.name, "ancillary_variables": "status"}
+        variables[valid] = (("sample", "time"), np.stack(rows), attributes)
+    return variables
+
+
+def _engines(records: Sequence[ArmRecord]) -> dict[str, Any]:
+    """Which engine computed each sample; nothing where no record says so."""
+    if not any(record.engine for record in records):
+        return {}
+    words = np.array([record.engine for record in records])
+    return {ENGINE: (("sample",), words, {"long_name": "engine that computed the numbers; empty where it is not told"})}
 
 
 def _endings(records: Sequence[ArmRecord]) -> dict[str, Any]:

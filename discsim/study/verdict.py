@@ -1,12 +1,12 @@
 """Verdicts of a sweep: which arm, by how much, in which discs, how sure. Each readout has its own; nothing sums readouts.
 
 Samples are paired: sample i has the same numbers in every arm, so that arms are compared within each virtual disc. A sample that
-failed in an arm is left out of what concerns that arm, counted and named; nothing is put in its place.
+failed in an arm is left out of what concerns that arm, counted and named; nothing is put in its place. Where numbers have error
+bars (see ``error_bars``), intervals are as wide as these demand, and samples whose order they leave open are counted.
 """
 
 from __future__ import annotations
 
-import collections
 import dataclasses
 import functools
 import itertools
@@ -18,15 +18,17 @@ from numpy.typing import NDArray
 
 from discsim.study.directions import Direction, direction_of
 from discsim.study.ensemble import Ensemble, Floats, SweptInput
+from discsim.study.error_bars import bars_at, engine_counts, finite, mean_within, quantiles_within, share_within, undecided
 from discsim.study.flips import Flip, find_flip
-from discsim.study.shares import Mean, Share, mean, share, share_of
+from discsim.study.orders import RESOLUTION as RESOLUTION
+from discsim.study.orders import OrderShare, order_shares, orders_of
+from discsim.study.orders import order_of as order_of
+from discsim.study.shares import Mean, Share, mean, told
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
 Bools = NDArray[np.bool_]
-# Batches of other sizes give the same numbers to 5e-6 (relative): values that are closer than twice that are equal.
-RESOLUTION = 1e-5
 # Kinds whose samples stand for a distribution; shares of other designs are shares of what somebody chose, without an interval.
 DRAWN = ("random", "latin_hypercube", "sobol", "saltelli")
 _TIME_TOLERANCE = 1e-9
@@ -63,6 +65,9 @@ class PairVerdict:
     """``first`` against ``second`` in the ``samples`` that are good in both (``missing`` are not).
 
     ``mean``, ``median``, ``low`` and ``high`` (5 and 95 % of the samples) are of first less second, in the readout's unit.
+    ``undecided``: samples whose order may flip within the error bars of the two arms; ``bar``: mean over the samples of the sum
+    of the two bars, by which the interval of the mean is widened (nothing where one is infinite); both 0 at full order. ``low``
+    and ``high`` hold for all values that the bars admit.
     ``better``, ``tied``, ``worse``: the first arm is better, equal, worse, where "equal" is closer than ``RESOLUTION``;
     ``harm``: worse by more than the margin. They and ``flip`` (told of the arm that wins more often) are missing for a readout
     without a direction.
@@ -81,17 +86,8 @@ class PairVerdict:
     worse: Share | None
     harm: Share | None
     flip: Flip | None
-
-
-@dataclasses.dataclass(frozen=True)
-class OrderShare:
-    """How often the arms come out in this order, the best first; arms that are equal stand in one group."""
-
-    groups: tuple[tuple[str, ...], ...]
-    share: Share
-
-    def __str__(self) -> str:
-        return " > ".join(" = ".join(group) for group in self.groups)
+    undecided: int = 0
+    bar: float | None = 0.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +122,8 @@ class ReadoutVerdict:
 class Comparison:
     """Verdicts of an ensemble. ``samples``: rows used; ``drawn``: whether they stand for a distribution (else no intervals).
 
-    ``clear``: how many samples are good in every scenario.
+    ``clear``: how many samples are good in every scenario. ``engines``: scenario -> engine -> how many of its good samples it
+    computed; nothing where the sweep does not say so.
     """
 
     title: str
@@ -139,6 +136,7 @@ class Comparison:
     failed: tuple[Failed, ...]
     inputs: tuple[SweptRange, ...]
     verdicts: tuple[ReadoutVerdict, ...]
+    engines: Mapping[str, Mapping[str, int]] = dataclasses.field(default_factory=dict)
 
     def to_json(self) -> str:
         """As JSON; ``comparison_from_json`` reads it back."""
@@ -193,11 +191,18 @@ def compare(
         int((ensemble.good() & rows).sum()),
         failures(ensemble, rows),
         tuple(
-            SweptRange(one.path, one.unit, one.scale, one.evidence, _finite(one.low), _finite(one.high))
-            for one in ensemble.inputs
+            SweptRange(one.path, one.unit, one.scale, one.evidence, finite(one.low), finite(one.high)) for one in ensemble.inputs
         ),
         tuple(_readout(ensemble, rows, name, at, margin.get(name, 0.0), flips) for name in chosen for at in indices),
+        engines_of(ensemble, rows),
     )
+
+
+def engines_of(ensemble: Ensemble, rows: Bools) -> dict[str, dict[str, int]]:
+    """By scenario how many of its good samples each engine computed; nothing where the sweep does not say so."""
+    if not ensemble.engine:
+        return {}
+    return {name: engine_counts(ensemble, rows & ensemble.good(name), name) for name in ensemble.scenarios}
 
 
 def usable_rows(ensemble: Ensemble) -> Bools:
@@ -255,16 +260,12 @@ def values_at(ensemble: Ensemble, scenario: str, readout: str, index: int) -> Fl
 def _readout(ensemble: Ensemble, rows: Bools, readout: str, index: int, margin: float, flips: bool) -> ReadoutVerdict:
     direction, drawn = direction_of(readout), ensemble.design_kind in DRAWN
     values = {name: values_at(ensemble, name, readout, index) for name in ensemble.scenarios}
+    bars = {name: bars_at(ensemble, name, readout, index) for name in ensemble.scenarios}
     clear = rows & np.logical_and.reduce([np.isfinite(numbers) for numbers in values.values()])
     orders: tuple[OrderShare, ...] = ()
     first_places: dict[str, Share] = {}
     if direction is not None:
-        counts = collections.Counter(_orders(values, clear, direction))
-        total = int(clear.sum())
-        orders = tuple(OrderShare(groups, _told(share_of(count, total), drawn)) for groups, count in counts.most_common())
-        for name in ensemble.scenarios:
-            best = sum(count for groups, count in counts.items() if name in groups[0])
-            first_places[name] = _told(share_of(best, total), drawn)
+        orders, first_places = order_shares(values, bars, clear, direction, drawn)
     # Arms against the baseline first, then the others among themselves, the later arm first: "both" against "cells".
     baseline, *arms = ensemble.scenarios
     pairs = [(arm, baseline) for arm in arms] + [(later, earlier) for earlier, later in itertools.combinations(arms, 2)]
@@ -278,7 +279,7 @@ def _readout(ensemble: Ensemble, rows: Bools, readout: str, index: int, margin: 
         direction.why if direction else "",
         margin,
         int(clear.sum()),
-        tuple(_pair(ensemble, rows, values, pair, direction, margin, flips) for pair in pairs),
+        tuple(_pair(ensemble, rows, (values, bars), pair, direction, margin, flips) for pair in pairs),
         orders,
         first_places,
     )
@@ -287,20 +288,32 @@ def _readout(ensemble: Ensemble, rows: Bools, readout: str, index: int, margin: 
 def _pair(
     ensemble: Ensemble,
     rows: Bools,
-    values: Mapping[str, Floats],
+    numbers: tuple[Mapping[str, Floats], Mapping[str, Floats]],
     names: tuple[str, str],
     direction: Direction | None,
     margin: float,
     flips: bool,
 ) -> PairVerdict:
+    """The verdict of two arms, from values and bars by arm."""
+    values, bars = numbers
     first, second = (values[name] for name in names)
     both = rows & np.isfinite(first) & np.isfinite(second)
-    first, second = first[both], second[both]
+    first, second, bar = first[both], second[both], bars[names[0]][both] + bars[names[1]][both]
     difference, drawn = first - second, ensemble.design_kind in DRAWN
-    low, median, high = np.quantile(difference, (0.05, 0.5, 0.95)).tolist() if difference.size else (None, None, None)
+    low, median, high = quantiles_within(difference, bar) if difference.size else (None, None, None)
     average = mean(difference) if drawn else Mean(float(difference.mean()) if difference.size else None, None, None)
+    open_ = undecided(difference, bar)
     found = PairVerdict(
-        *names, int(both.sum()), int(rows.sum() - both.sum()), average, median, low, high, None, None, None, None, None
+        *names,
+        int(both.sum()),
+        int(rows.sum() - both.sum()),
+        mean_within(average, bar),
+        median,
+        low,
+        high,
+        *(None,) * 5,
+        undecided=int(open_.sum()),
+        bar=finite(bar.mean()) if bar.size else 0.0,
     )
     if direction is None:
         return found
@@ -308,40 +321,20 @@ def _pair(
     inputs = tuple(dataclasses.replace(one, values=np.asarray(one.values, float)[both]) for one in ensemble.inputs)
     return dataclasses.replace(
         found,
-        better=_told(share(gain > near), drawn),
-        tied=_told(share(np.abs(gain) <= near), drawn),
-        worse=_told(share(gain < -near), drawn),
-        harm=_told(share(gain < -np.maximum(near, margin)), drawn),
+        better=told(share_within(gain > near, open_), drawn),
+        tied=told(share_within(np.abs(gain) <= near, open_), drawn),
+        worse=told(share_within(gain < -near, open_), drawn),
+        harm=told(share_within(gain < -np.maximum(near, margin), undecided(gain + margin, bar)), drawn),
         flip=_flip(names, inputs, gain, near) if flips else None,
     )
 
 
 def _flip(names: tuple[str, str], inputs: tuple[SweptInput, ...], gain: Floats, near: Floats) -> Flip:
-    """Where the order flips, told of the arm that wins more often."""
+    """Where the order flips, told of the arm that wins more often; samples in which the two are equal count for neither."""
+    equal = np.abs(gain) <= near
     if np.count_nonzero(gain > near) >= np.count_nonzero(gain < -near):
-        return find_flip(*names, inputs, gain, gain > near)
-    return find_flip(names[1], names[0], inputs, -gain, gain < -near)
-
-
-def _orders(values: Mapping[str, Floats], clear: Bools, direction: Direction) -> list[tuple[tuple[str, ...], ...]]:
-    """The order of the arms in every sample that is good in all of them."""
-    names = tuple(values)
-    table = np.column_stack([numbers[clear] for numbers in values.values()])
-    return [order_of(dict(zip(names, row.tolist(), strict=True)), direction) for row in table]
-
-
-def order_of(values: Mapping[str, float], direction: Direction) -> tuple[tuple[str, ...], ...]:
-    """Arms from best to worst; neighbours closer than ``RESOLUTION`` stand in one group, in the order of the study."""
-    names = sorted(values, key=lambda name: -direction.sign * values[name])  # sorted() keeps the order of equal ones
-    groups: list[list[str]] = [[names[0]]]
-    for before, name in itertools.pairwise(names):
-        near = RESOLUTION * max(abs(values[before]), abs(values[name]))
-        if abs(values[before] - values[name]) <= near:
-            groups[-1].append(name)
-        else:
-            groups.append([name])
-    place = {name: index for index, name in enumerate(values)}
-    return tuple(tuple(sorted(group, key=place.__getitem__)) for group in groups)
+        return find_flip(*names, inputs, gain, gain > near, equal)
+    return find_flip(names[1], names[0], inputs, -gain, gain < -near, equal)
 
 
 def contenders(ensemble: Ensemble, readout: str, index: int) -> tuple[str, str]:
@@ -357,7 +350,7 @@ def contenders(ensemble: Ensemble, readout: str, index: int) -> tuple[str, str]:
     clear = np.logical_and.reduce([np.isfinite(numbers) for numbers in values.values()])
     if not clear.any():
         raise VerdictError(f"{readout}: no sample is good in all of {', '.join(values)}")
-    best = [groups[0] for groups in _orders(values, clear, direction)]
+    best = [groups[0] for groups in orders_of(values, clear, direction)]
     means = {name: direction.sign * float(numbers[clear].mean()) for name, numbers in values.items()}
     first = max(values, key=lambda name: (sum(name in group for group in best), means[name]))
 
@@ -366,12 +359,3 @@ def contenders(ensemble: Ensemble, readout: str, index: int) -> tuple[str, str]:
         return sum(name in group and first not in group for group in best), bool(apart[clear].any()), means[name]
 
     return first, max((name for name in values if name != first), key=rank)
-
-
-def _told(one: Share, drawn: bool) -> Share:
-    """Without its interval where the samples stand for no distribution."""
-    return one if drawn else dataclasses.replace(one, low=None, high=None)
-
-
-def _finite(number: float) -> float | None:
-    return float(number) if np.isfinite(number) else None

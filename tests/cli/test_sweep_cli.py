@@ -133,6 +133,25 @@ def test_sweep_status_show_and_compare(experiment: Path) -> None:
     assert compared.exit_code == 0 and "cells beats untreated" in compared.stdout
 
 
+def test_error_bars_and_engines_are_told(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = ENGINE.replace("QuickEngine", "BarredEngine")
+    monkeypatch.setattr(study_module, "ENGINES", (*study_module.ENGINES, engine))
+    folder = experiment.parent / "s"
+    done = call("sweep", experiment, "--out", folder, "--engine", engine, "--batch", "4", "--workers", "1")
+    assert done.exit_code == 0, done.output
+    assert "done: 10 of 10 samples, 6 by reduced, 1 by sweep, 1 by reduced and sweep" in done.stderr
+    assert call("status", folder).stdout.splitlines() == [
+        "quick: 10 of 10 samples of the design are computed, 0 failed",
+        "computed by: reduced 6 samples, sweep 1, reduced and sweep 1",
+    ]
+    compared = call("compare", folder).stdout
+    assert "computed by: reduced 7 samples, an engine that is not named 2, sweep 1 in untreated; " in compared
+    assert "within the error bars the order may flip in 0 of 10 samples" in compared  # the arms differ by at least 0.9
+    rows = list(csv.DictReader(io.StringIO(call("show", folder, "--csv", "-").stdout)))
+    last = next(row for row in rows if (row["sample"], row["scenario"], row["time_years"]) == ("5", "cells", "2"))
+    assert (float(last["bar"]), last["engine"]) == (pytest.approx(0.36), "reduced")
+
+
 def test_failed_samples_give_exit_3_and_are_named(experiment: Path, orders: Path) -> None:
     (orders / "fail-3").touch()
     done = sweep(experiment)

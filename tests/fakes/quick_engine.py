@@ -8,6 +8,7 @@ gets a line per sample that is begun.
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import time
@@ -19,6 +20,7 @@ from discsim.problem.record import ArmRecord
 from discsim.problem.status import Failure, Status
 
 ENGINE = "quick_engine:QuickEngine"
+BARRED_ENGINE = "quick_engine:BarredEngine"
 COUNT = 10
 QUICK_STUDY = f"""
 schema = "discsim/1"
@@ -66,6 +68,38 @@ class QuickEngine(Engine):
         sample = round((problem.arms[0].values["loading.active"] - 0.2) / 0.005)
         fails = happen(sample)
         return [record(arm, sample, steps or self.choose_steps(problem), fails) for arm in problem.arms]
+
+
+class BarredEngine(QuickEngine):
+    """The same numbers with error bars, as a reduced engine gives them.
+
+    Samples 0 to 5 are "reduced"; 6 is recomputed by "sweep", 7 in the treated arm alone; 8 and 9 name no engine. ``bar_of``: the
+    bar of the viable cells, which have none at the first end of a step; in sample 0 not in the middle either. The lowest glucose
+    has none.
+    """
+
+    name = "barred"
+
+    def run(
+        self, problem: Problem, progress: ProgressHook | None = None, steps: tuple[float, ...] | None = None
+    ) -> list[ArmRecord]:
+        found = super().run(problem, progress, steps)
+        sample = round((problem.arms[0].values["loading.active"] - 0.2) / 0.005)
+        for arm, one in zip(problem.arms, found, strict=True):
+            if sample <= 7:
+                one.engine = "sweep" if sample == 6 or (sample == 7 and arm.doses) else "reduced"
+            if one.engine == "reduced":
+                bars = [bar_of(sample) * (1.0 + number) for number in range(len(one.times))]
+                bars[1] = math.nan
+                if sample == 0:
+                    bars[len(bars) // 2] = math.nan
+                one.bars = {"viable_cells": bars}
+        return found
+
+
+def bar_of(sample: int) -> float:
+    """Half-width at the first time, million; it grows by as much at every step."""
+    return 0.01 * (1.0 + sample)
 
 
 def happen(sample: int) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from collections.abc import Callable
@@ -72,6 +73,66 @@ def test_numbers_after_the_last_good_time_are_missing_and_the_status_says_why(wr
     assert cells["status"].values.tolist() == ["ok", "nonconverged"]
     assert cells["failure_reason"].values.tolist() == ["", "Newton stalled in the mechanics after 6 halvings"]
     assert cells["last_good_time"].values[1] == 2.0 * YEAR
+
+
+def barred(record: ArmRecord, engine: str = "reduced", bar: float = 0.25) -> ArmRecord:
+    """The record as a reduced engine gives it, with bars of the viable cells."""
+    bars = {"viable_cells": [bar * (1.0 + number) for number in range(len(record.times))]}
+    return dataclasses.replace(record, engine=engine, bars=bars)
+
+
+def test_error_bars_and_engines_are_kept_where_a_record_has_them(write: Write, good_records: list[ArmRecord]) -> None:
+    full = [dataclasses.replace(record, engine="sweep") for record in good_records]
+    path = write([[barred(record) for record in good_records], full], (1, 3))
+    gene = read_shard(path, "this one")["gene"]
+    assert gene["viable_cells_bar"].dims == ("sample", "time")
+    assert gene["viable_cells_bar"].values[0].tolist() == [0.25 * (1.0 + number) for number in range(9)]
+    assert np.isnan(gene["viable_cells_bar"].values[1]).all()
+    attributes = gene["viable_cells_bar"].attrs
+    assert "viable_cells" in attributes["long_name"] and attributes["discsim_bar_of"] == "viable_cells"
+    assert (attributes["units"], attributes["discsim_unit"]) == ("1e6", "million")
+    assert gene["engine"].values.tolist() == ["reduced", "sweep"] and gene["engine"].attrs["long_name"]
+    assert [name for name in gene.data_vars if str(name).endswith("_bar")] == ["viable_cells_bar"]
+    summary = summarise(path, "this one")
+    assert summary.engines["cells"] == ("reduced", "sweep")
+    assert summary.engine_of() == {1: "reduced", 3: "sweep"}
+
+
+def test_records_without_bars_and_engine_leave_the_shard_as_it_was(write: Write, mixed: list[list[ArmRecord]]) -> None:
+    path = write(mixed, (1, 3))
+    for name in ("untreated", "cells", "gene", "both"):
+        variables = {str(variable) for variable in read_shard(path, "this one")[name].data_vars}
+        assert "engine" not in variables and not any(variable.endswith("_bar") for variable in variables)
+    assert summarise(path, "this one").engine_of() == {}
+
+
+def test_a_sample_that_several_engines_computed_names_them_all(write: Write, good_records: list[ArmRecord]) -> None:
+    row = [barred(good_records[0]), *(dataclasses.replace(record, engine="sweep") for record in good_records[1:])]
+    found = summarise(write([row, good_records], (0, 2)), "this one")
+    assert found.engine_of() == {0: "reduced and sweep"}  # sample 2 names none
+
+
+def test_bars_after_the_last_good_time_are_missing(write: Write, mixed: list[list[ArmRecord]]) -> None:
+    failed = mixed[1][1]
+    failed.times = [*failed.times, 3.0 * YEAR]
+    failed.readouts = {name: [*values, 1e9] for name, values in failed.readouts.items()}
+    failed.ledger = {name: [*values, 1e9] for name, values in failed.ledger.items()}
+    mixed[1][1] = barred(failed)
+    bars = read_shard(write(mixed, (0, 1)), "this one")["cells"]["viable_cells_bar"].values
+    assert bars[1, :5].tolist() == [0.25 * (1.0 + number) for number in range(5)] and np.isnan(bars[1, 5:]).all()
+
+
+@pytest.mark.parametrize(
+    ("bars", "message"),
+    [
+        ([0.1] * 8, "viable_cells_bar holds 8 values at 9 times"),
+        ([0.1] * 8 + [-0.1], "an error bar of viable_cells is below zero"),
+    ],
+)
+def test_bars_that_are_none_are_refused(write: Write, good_records: list[ArmRecord], bars: list[float], message: str) -> None:
+    good_records[1] = dataclasses.replace(good_records[1], bars={"viable_cells": bars})
+    with pytest.raises(ValueError, match=f"cells: .*{message}"):
+        write([good_records], (0,))
 
 
 def test_step_counts_of_all_and_the_history_of_the_failed(write: Write, mixed: list[list[ArmRecord]]) -> None:

@@ -367,6 +367,7 @@ def test_plan_says_what_a_sweep_takes_and_writes_no_shard(study: Study, quick: o
     assert 0.0 < plan.seconds < plan.startup
     assert plan.core_hours == pytest.approx((10 * plan.seconds + 2 * plan.startup) / 3600.0)
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
+    assert (plan.checked, plan.check_hours) == (0, None)
 
 
 def test_folder_without_a_sweep_and_one_without_a_batch_are_told(finished: Path, tmp_path: Path) -> None:

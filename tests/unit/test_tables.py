@@ -12,6 +12,7 @@ from rich.console import Console
 
 from discsim.problem.problem import DAY, YEAR
 from discsim.problem.record import ArmRecord
+from discsim.quantities import units
 from discsim.report.tables import CSV_COLUMNS, print_summary, signed, time_words, to_csv, unsigned
 from discsim.study.result import Result
 from discsim.study.study import Study
@@ -163,3 +164,10 @@ def test_times_in_words() -> None:
         "0.5 year",
         "10 year",
     ]
+
+
+def test_times_keep_the_unit_in_which_they_are_short() -> None:
+    written = ["20 day", "60 day", "365 day", "1 month", "5 month", "0.25 year", "1.5 year", "29 day", "100 year"]
+    shown = [time_words(units.parse(text, "s")) for text in written]
+    assert shown == written
+    assert time_words(0.123456789 * YEAR) == "0.1235 year"

@@ -82,7 +82,7 @@ def check(doses: np.ndarray) -> None:
     assert best / spacing < found.best.values[0] < best * spacing
     assert doses[0] < best < doses[-1], "the constraint must be active within the range"
     assert min(found.best.constraints) >= LIMIT
-    assert found.active == (f"glucose_min >= 0.5 at 0 year (is {found.best.constraints[0]:.5g})",)
+    assert found.active == (f"glucose_min >= 0.5 mM at 0 year (is {found.best.constraints[0]:.5g} mM)",)
 
 
 def test_finds_the_dose_of_a_grid() -> None:
@@ -188,8 +188,10 @@ def test_ranges_come_from_the_design_then_the_declaration() -> None:
     assert (volume.low, volume.high, volume.start) == pytest.approx((0.1, 3.0, 2.0))
     own = parse_variables(study(), [DOSE], {DOSE: "2e6 cell"}, {DOSE: "4e6 cell"})[0]
     assert (own.low, own.high, own.start) == (2e6, 4e6, 4e6)
-    with pytest.raises(OptimiseError, match="a range within"):
+    with pytest.raises(OptimiseError, match="the lower end must be below the upper end"):
         parse_variables(study(), [DOSE], {DOSE: "5e6 cell"}, {DOSE: "4e6 cell"})
+    with pytest.raises(OptimiseError, match="a range within"):
+        parse_variables(study(), [DOSE], {DOSE: "5e6 cell"}, {DOSE: "4e9 cell"})
     with pytest.raises(OptimiseError, match="not among the numbers sought"):
         parse_variables(study(), [DOSE], {"loading.active": "0.3 MPa"})
 

@@ -30,8 +30,12 @@ class Counts:
 
 @dataclasses.dataclass
 class Bases:
-    """``displacement`` (unknowns, modes); ``solutes`` and ``signals``: per field (vertices, modes); ``decay``: singular values
-    by field, over the first; ``used``: how many of the modes a reduced model is made of, the others serve its check; ``lifts_of`` solutes and signals: (levels, vertices), in the order of ``Diffusion.levels``."""
+    """Modes by field.
+
+    ``displacement`` (unknowns, modes); ``solutes`` and ``signals``: per field (vertices, modes); their lifts (levels, vertices),
+    in the order of ``Diffusion.levels``; ``used``: how many of the modes a reduced model is made of (the others serve its check);
+    ``decay``: singular values by field, over the first.
+    """
 
     displacement: np.ndarray
     solutes: list[np.ndarray]

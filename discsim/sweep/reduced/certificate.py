@@ -1,15 +1,16 @@
-"""How far a number of the reduced model may be off: a residual, turned into a change of every readout, calibrated on full-order runs.
+"""How far a number of the reduced model may be off: a residual made into a change of every readout, calibrated at full order.
 
-At every recorded time the forces and balances are worked out on further modes and other points than the model's own. What is left
-there, over usual slopes, is the displacement and the solutes that the model lacks (|db|, |da|, over their usual sizes); the readout
-with and without them differ by its indicator eta. The bar of a readout is
+At the certified times forces and balances are worked out on further modes and at other points than the model's own. What is left
+there, over usual slopes, is the displacement and the solutes that the model lacks (|db|, |da|, over their usual sizes); the
+readout with and without them differ by its indicator eta. The bar of a readout is
 
     k m sqrt(1 + eta / eta_m + |db| / |db|_m + |da| / |da|_m)
 
 eta, |db| and |da| the largest up to that time, the index m medians over full-order runs that training has not seen, m the median
-of their true errors, and k the conformal quantile of |error| over the rest (Lei et al. 2018, 10.1080/01621459.2017.1307116, recalled,
-unverified). Arms of a sample err alike, so that samples are counted, not arms. Holds for samples like those it was calibrated with:
-even in the trained box. The square root was chosen on a coarse mesh: with the indicator itself bars were as often right, and wider.
+of their true errors, and k the conformal quantile of |error| over the rest (Lei et al. 2018, 10.1080/01621459.2017.1307116,
+recalled, unverified). Arms of a sample err alike, so that samples are counted, not arms. Valid for samples like those it was
+calibrated with: even in the trained box. The square root was chosen on a coarse mesh: with the indicator itself bars were as
+often right, and wider.
 """
 
 from __future__ import annotations
@@ -40,8 +41,9 @@ class Checker:
         self.look = jax.jit(counted("reduced check", self._look))
 
     def _look(self, t: Tables, rows: Any, prestress: Any, state: ReducedState) -> tuple[Any, Any, Any]:
-        """Indicator of every readout (lanes, readouts), sizes of what lacks in displacement and solutes (lanes, 2), and least
-        distance of J from the bound of the swelling law (lanes,)."""
+        """Indicator of every readout (lanes, readouts), sizes of what lacks in displacement and solutes (lanes, 2), least
+        distance of J from the bound of the swelling law (lanes,).
+        """
         return jax.vmap(functools.partial(self._lane, t))(rows, prestress, state.pointwise, state.a, state.d, state.b)
 
     def _lane(self, t: Tables, row: Any, prestress: Any, pointwise: Any, a: Any, d: Any, b: Any) -> tuple[Any, Any, Any]:
@@ -67,9 +69,10 @@ class Checker:
 
 @dataclasses.dataclass(frozen=True)
 class Certificate:
-    """Medians over the calibration runs at every recorded time: ``error`` and ``indicator`` (times, readouts), ``lacking`` (times,
-    2); ``factor`` (times, readouts); ``runs`` (arms) of ``samples`` samples it rests on; ``coverage``: share of errors that the
-    bars are to cover."""
+    """Medians over the calibration runs at every certified time: ``error`` and ``indicator`` (times, readouts), ``lacking``
+    (times, 2); ``factor`` (times, readouts); ``runs`` (arms) of ``samples`` samples it rests on; ``coverage``: share of errors
+    that the bars are to cover.
+    """
 
     error: np.ndarray
     indicator: np.ndarray
@@ -85,7 +88,7 @@ class Certificate:
         return np.where(np.isfinite(found), found, np.inf)
 
     def expected(self, indicators: np.ndarray, lacking: np.ndarray) -> np.ndarray:
-        """Usual errors (lanes, times, readouts) of lanes with indicators (lanes, times, readouts) and ``lacking`` (lanes, times, 2)."""
+        """Usual errors (lanes, times, readouts); ``indicators`` has that shape, ``lacking`` (lanes, times, 2)."""
         inner = 1.0 + np.maximum.accumulate(indicators, axis=1) / _divisor(self.indicator)
         missing = np.maximum.accumulate(lacking, axis=1) / _divisor(self.lacking)
         found: np.ndarray = self.error * np.sqrt(inner + missing.sum(axis=2)[:, :, None])

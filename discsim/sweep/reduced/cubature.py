@@ -1,7 +1,7 @@
-"""Cubature: few points with weights >= 0 whose sums stand for those over all points of the mesh, for everything seen in training.
+"""Cubature: few points with weights >= 0 whose sums stand for those over all points of the mesh, for all that training saw.
 
-Non-negative least squares by an active set (Lawson & Hanson 1974), stopped as soon as the sums are reproduced; what is fitted is a
-random sketch of all sums, so that thousands of them cost no more than a few hundred.
+Non-negative least squares by an active set (Lawson & Hanson 1974), stopped as soon as the sums are reproduced; what is fitted is
+a random sketch of all sums, so that thousands of them cost no more than a few hundred.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Sketch:
         return self._matrix
 
     def _flush(self) -> None:
-        """Every row goes to a few places of the sketch with random signs: as good as a dense projection, at a fraction of the cost."""
+        """Every row goes to a few places of the sketch with random signs: as good as a dense projection, far cheaper."""
         if not self._waiting:
             return
         rows = np.concatenate(self._waiting)

@@ -50,9 +50,12 @@ class Training:
 
 @dataclasses.dataclass
 class Found:
-    """Lanes of one batch: ``values`` (lanes, ends of steps with the start, readouts), ``ledger`` (lanes, ends, cell fields, 4),
-    ``amounts`` (lanes, ends, cell fields, 2) at the start and injected; at the certified times ``indicators`` (lanes, records,
-    readouts), ``lacking`` (lanes, records, 2) and ``margin`` (lanes, records); ``good`` (lanes,); Newton ``iterations`` of each."""
+    """Lanes of one batch.
+
+    ``values`` (lanes, ends of steps with the start, readouts), ``ledger`` (lanes, ends, cell fields, 4), ``amounts`` (lanes,
+    ends, cell fields, 2) at the start and injected; at the certified times ``indicators`` (lanes, records, readouts), ``lacking``
+    (lanes, records, 2) and ``margin`` (lanes, records); ``good`` (lanes,); Newton ``iterations`` of each.
+    """
 
     values: np.ndarray
     ledger: np.ndarray
@@ -85,8 +88,8 @@ class Reduced:
         count = len(courses)
         lanes = [*courses, *([courses[0]] * (self.lanes - count))]
         rows, _ = stacked(lanes, 0)
-        resting, resting_check = self._prestress(rows)
-        state = self.model.start(self.tables, rows, resting, self._near(rows))
+        resting, resting_check = self.prestress(rows)
+        state = self.model.start(self.tables, rows, resting, self.near(rows))
         state = self.model.settle(self.tables, rows, state, np.ones(self.lanes, dtype=bool))
         start = np.asarray(self._amounts(state))[:count]
         injected = np.zeros_like(start)
@@ -126,12 +129,13 @@ class Reduced:
         cells = len(self.kernels.model.cells)
         return (state.pointwise[:, :cells, :, 0] * self.tables["pairs"]["amount_weight"][:, 0]).sum(axis=2)
 
-    def _prestress(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        found = self.trained.resting(rows[:, self.trained.person])
+    def prestress(self, rows: Any, xp: Any = np) -> tuple[Any, Any]:
+        """Prestress of every lane at the strain points of the model and of its check, each (lanes, components, points, 1)."""
+        found = self.trained.resting(rows[:, self.trained.person], xp)
         found = found.reshape(len(rows), len(self.model.forms.kinematics.pattern), -1)[..., None]
         return found[:, :, : self.strain], found[:, :, self.strain :]
 
-    def _near(self, rows: np.ndarray) -> np.ndarray:
+    def near(self, rows: np.ndarray) -> np.ndarray:
         """Solutes at the start of the training run whose numbers are nearest."""
         if not self._varying.size:
             return np.broadcast_to(self.trained.near[0], (len(rows), self.trained.near.shape[1]))

@@ -1,4 +1,4 @@
-"""From problems to lanes: parameter rows, doses at the chosen points, lengths of steps between the stops, and back to readouts."""
+"""From problems to lanes: parameter rows, doses at the chosen points, lengths of steps between the stops."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ def course_of(problem: Problem, arm: Arm, kernels: Kernels, steps: tuple[float, 
     own = (0.0, *steps)
     calendar = problem.event_times()
     row = kernels.layout.pack(arm.values)
-    stops, ends, rows, lengths, doses = [], [], [], [], []
+    stops, rows, doses = [], [], []
+    ends: list[int] = []
+    lengths: list[np.ndarray] = []
     for number, time in enumerate(own):
         event = any(same_time(time, at) for at in calendar)
         certified = any(same_time(time, at) for at in records)
@@ -48,7 +50,7 @@ def course_of(problem: Problem, arm: Arm, kernels: Kernels, steps: tuple[float, 
             for changes in changed:
                 kernels.layout.update(row, changes)
         if number:
-            lengths.append(np.diff(own[ends[-1] : number + 1]))
+            lengths.append(np.diff(np.array(own[ends[-1] : number + 1])))
         stops.append((bool(given or changed), certified))
         ends.append(number)
         rows.append(row)

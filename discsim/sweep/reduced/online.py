@@ -1,8 +1,8 @@
 """The reduced model in time: many lanes at once, compiled once; parameters, doses, step lengths are data.
 
-A step is that of ``LaneModel``: solutes with the cells eliminated, cells and matrix, signals at the shape before, equilibrium, and the
-amounts of signals kept as the shape changes. Newton's method keeps its inverses over steps and makes them anew where some lane
-converges slowly; a lane that does not converge is marked, and its neighbours go on.
+A step is that of ``LaneModel``: solutes with the cells eliminated, cells and matrix, signals at the shape before, equilibrium,
+and the amounts of signals kept as the shape changes. Newton's method keeps its inverses over steps and makes them anew where some
+lane converges slowly; a lane that does not converge is marked, and its neighbours go on.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 
 from discsim.sweep.kernels import counted
 from discsim.sweep.reduced.forms import ReducedForms
@@ -28,8 +27,11 @@ SLOW = 0.25  # a correction that shrinks by less than this asks for new slopes
 @jax.tree_util.register_dataclass
 @dataclasses.dataclass
 class ReducedState:
-    """State of all lanes, leading axis lanes; ``older_*``, ``oldest_*``: coefficients one and two steps before, ``last`` (lanes, 2): lengths of those steps (s; 0: none);
-    ``inverse_*``: kept inverses; ``good``: lanes without trouble; ``iterations``: Newton iterations, ``renewals``: new slopes."""
+    """State of all lanes, leading axis lanes.
+
+    ``older_*``, ``oldest_*``: coefficients one and two steps before, ``last`` (lanes, 2): lengths of those steps (s; 0: none);
+    ``inverse_*``: kept inverses; ``good``: lanes without trouble; ``iterations``: Newton iterations, ``renewals``: new slopes.
+    """
 
     pointwise: Any
     a: Any
@@ -65,12 +67,20 @@ def _weights(dt: Any, last: Any) -> Any:
     return jnp.where(curved, parabola, line)
 
 
-class ReducedModel:
-    """Compiled functions of a reduced model. ``sizes``: usual sizes of the coefficients (b, a, d)."""
+def _lane_by_lane(linear: Any, y: Any) -> Any:
+    """Solution of linear(x) = y (lanes, n), where no lane acts on another."""
+    n = y.shape[1]
+    columns = jax.vmap(lambda unit: linear(jnp.broadcast_to(unit, y.shape)))(jnp.eye(n))
+    return jnp.linalg.solve(jnp.moveaxis(columns, 0, 2), y[:, :, None])[:, :, 0]
 
-    def __init__(self, forms: ReducedForms, readouts: Any, sizes: tuple[Any, Any, Any]) -> None:
-        self.forms, self.readouts = forms, readouts
-        self.size_b, self.size_a = (float(np.sqrt((np.asarray(s) ** 2).sum())) for s in sizes[:2])
+
+class ReducedModel:
+    """Compiled functions of a reduced model. ``sizes``: usual sizes of the coefficients of displacement and solutes; ``smooth``:
+    for derivatives (forward mode)."""
+
+    def __init__(self, forms: ReducedForms, readouts: Any, sizes: tuple[float, float], *, smooth: bool = False) -> None:
+        self.forms, self.readouts, self.smooth = forms, readouts, smooth
+        self.size_b, self.size_a = sizes
         self.start = jax.jit(counted("reduced start", self._start))
         self.run = jax.jit(counted("reduced steps", self._run))
         self.settle = jax.jit(counted("reduced event", self._settle))
@@ -81,7 +91,22 @@ class ReducedModel:
     def _newton(
         self, residual: Any, slope: Any, x: Any, inverse: Any, active: Any, size: float
     ) -> tuple[Any, Any, Any, Any, Any]:
-        """Solutions of all lanes, the inverses, who converged, iterations and renewals."""
+        """Solutions of all lanes, the inverses, who converged, iterations and renewals.
+
+        Where the model is ``smooth`` its derivative is that of the solution (implicit function theorem), not of the iterations.
+        """
+        if not self.smooth:
+            x, rest = self._iterated(residual, slope, x, inverse, active, size)
+        else:
+
+            def solve(f: Any, start: Any) -> Any:
+                return self._iterated(f, slope, start, inverse, active, size)
+
+            x, rest = jax.lax.custom_root(residual, x, solve, _lane_by_lane, has_aux=True)
+        return x, *rest
+
+    def _iterated(self, residual: Any, slope: Any, x: Any, inverse: Any, active: Any, size: float) -> tuple[Any, Any]:
+        """Chord Newton with backtracking for all lanes; see ``_newton``."""
 
         def onward(x: Any, r: Any, dx: Any, length: Any, pace: Any, inverse: Any, share: Any, fresh: Any, done: Any) -> Any:
             trial = jnp.where(done[:, None], x, x - share[:, None] * dx)
@@ -114,7 +139,7 @@ class ReducedModel:
         lanes = x.shape[0]
         begin = (x, residual(x), inverse, jnp.ones(lanes), jnp.full(lanes, jnp.inf), jnp.zeros(lanes, dtype=bool), ~active, 0, 0)
         x, _, inverse, _, _, _, done, count, renewals = jax.lax.while_loop(going, body, begin)
-        return x, inverse, done & jnp.isfinite(x).all(axis=1), count, renewals
+        return x, (inverse, done & jnp.isfinite(x).all(axis=1), count, renewals)
 
     def _equilibrium(self, t: Tables, rows: Any, state: ReducedState, guess: Any, active: Any) -> tuple[Any, ...]:
         gag = state.pointwise[:, self.forms.full.gag]
@@ -196,8 +221,10 @@ class ReducedModel:
     # ---- steps
 
     def _run(self, t: Tables, rows: Any, state: ReducedState, lengths: Any, count: Any) -> tuple[ReducedState, Any, Any]:
-        """``count`` steps of ``lengths`` (steps, lanes) s; a lane whose length is 0 stands still. Readouts (steps, lanes, readouts)
-        and ledger (steps, lanes, cell fields, 4) after every step."""
+        """``count`` steps of ``lengths`` (steps, lanes) s; a lane whose length is 0 stands still.
+
+        With readouts (steps, lanes, readouts) and ledger (steps, lanes, cell fields, 4) after every step.
+        """
         steps = lengths.shape[0]
         readouts = jnp.zeros((steps, rows.shape[0], len(self.readouts)))
         ledgers = jnp.zeros((steps, *state.ledger.shape))

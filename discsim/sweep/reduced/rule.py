@@ -7,10 +7,13 @@ import dataclasses
 
 @dataclasses.dataclass(frozen=True)
 class TrainingRule:
-    """``displacement``, ``solutes``, ``signals``: share of the root mean square that the modes may leave, and at most how many modes;
+    """How a reduced model is made.
+
+    ``displacement``, ``solutes``, ``signals``: share of the root mean square that the modes may leave, and at most how many;
     ``further``: how many times as many modes the residual is checked with; ``cubature``: relative error of the sums, with
-    ``most_points`` at most; ``snapshots``: how many states the sums are fitted for, ``most_states`` the modes; ``coverage``: share of true errors that bars
-    are to cover; ``seed`` of the sketches."""
+    ``most_points`` at most; ``snapshots``: how many states the sums are fitted for, ``most_states`` the modes; ``coverage``:
+    share of true errors that bars are to cover; ``seed`` of the sketches.
+    """
 
     displacement: float = 3e-3
     solutes: float = 2.5e-4

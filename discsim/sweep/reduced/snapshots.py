@@ -11,6 +11,9 @@ import numpy as np
 from discsim.problem.problem import Arm, Problem
 from discsim.problem.steps import steps_through
 from discsim.sweep.engine import SweepEngine
+from discsim.sweep.inputs import Layout
+
+STATE = ("pointwise", "solutes", "signals", "q")
 
 
 @dataclasses.dataclass
@@ -51,23 +54,21 @@ def kept_steps(times: Sequence[float], stops: Sequence[float], count: int) -> np
     return np.array(sorted(numbers))
 
 
-def rows_in_force(run_rows: np.ndarray, arm: Arm, layout: object, times: np.ndarray) -> np.ndarray:
+def rows_in_force(run_rows: np.ndarray, arm: Arm, layout: Layout, times: np.ndarray) -> np.ndarray:
     """Parameter rows at some times; changes at a time are in force at it."""
     found = []
     for time in times:
         row = run_rows.copy()
         for at, changes in sorted(arm.changes, key=lambda change: change[0]):
             if at <= time * (1.0 + 1e-9) + 1e-3:
-                layout.update(row, changes)  # type: ignore[attr-defined]
+                layout.update(row, changes)
         found.append(row)
     return np.stack(found)
 
 
-def collect(
-    engine: SweepEngine, problem: Problem, steps: tuple[float, ...], count: int = 12
-) -> tuple[list[Course], list[ArmRecord]]:
+def collect(engine: SweepEngine, problem: Problem, steps: tuple[float, ...], count: int = 12) -> list[Course]:
     """Run every arm of one sample at full order and keep some of its states; a failed arm keeps none."""
-    courses, records = [], []
+    courses = []
     problem = dataclasses.replace(problem, tolerances=engine.tolerances, field_times=())
     for arm in problem.arms:
         run = engine.batch(problem, arm)
@@ -78,17 +79,18 @@ def collect(
         states = [what for kind, what in run.trajectory if kind == "write"]
         times = np.array(record.times)
         kept = kept_steps(record.times, problem.breakpoints(), count) if record.status.good else np.zeros(0, dtype=int)
+        width = (0, first.size)
         courses.append(
             Course(
-                arm.name,
-                kept,
-                rows_in_force(first, arm, run.model.kernels.layout, times[kept]) if kept.size else np.zeros((0, first.size)),
-                *(_stacked([getattr(states[i], name)[0] for i in kept]) for name in ("pointwise", "solutes", "signals", "q")),
-                np.asarray(run.model.prestress[0]),
-                times,
-                np.array([record.readouts[readout.name] for readout in problem.readouts]).T,
-                record.status.value,
-                float(record.seconds.get("total", np.nan)),
+                arm=arm.name,
+                kept=kept,
+                rows=rows_in_force(first, arm, run.model.kernels.layout, times[kept]) if kept.size else np.zeros(width),
+                **{name: _stacked([getattr(states[i], name)[0] for i in kept]) for name in STATE},
+                prestress=np.asarray(run.model.prestress[0]),
+                times=times,
+                readouts=np.array([record.readouts[readout.name] for readout in problem.readouts]).T,
+                status=record.status.value,
+                seconds=float(record.seconds.get("total", np.nan)),
             )
         )
     return courses
@@ -107,7 +109,7 @@ def write_courses(path: Path, courses: Sequence[Course]) -> None:
     }
     beside = path.with_suffix(".part")
     with beside.open("wb") as stream:
-        np.savez(stream, **arrays)
+        np.savez(stream, **arrays)  # type: ignore[arg-type]
     beside.replace(path)
 
 

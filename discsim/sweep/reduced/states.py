@@ -34,14 +34,12 @@ def gathered(courses: Sequence[Course]) -> States:
     """The snapshots of the courses that came to their end."""
     good = [course for course in courses if course.good]
     counts = [len(course.kept) for course in good]
+    names = ("rows", "pointwise", "solutes", "signals", "q")
     return States(
-        *(
-            np.concatenate([getattr(course, name) for course in good])
-            for name in ("rows", "pointwise", "solutes", "signals", "q")
-        ),
-        [course.prestress for course in good],
-        np.repeat(np.arange(len(good)), counts),
-        np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64),
+        **{name: np.concatenate([getattr(course, name) for course in good]) for name in names},
+        prestress=[course.prestress for course in good],
+        course=np.repeat(np.arange(len(good)), counts),
+        starts=np.concatenate([[0], np.cumsum(counts)[:-1]]).astype(np.int64),
     )
 
 

@@ -60,13 +60,17 @@ def _read(path: Path) -> tuple[dict[str, Any], Training]:
     if not whole.startswith(MAGIC):
         raise TrainingError(f"{path}: not a training of this version; remove it, and discsim train makes it anew")
     if hashlib.sha256(payload).hexdigest().encode() != digest:
-        raise TrainingError(f"{path}: damaged (its bytes are not those that were written); remove it, and discsim train makes it anew")
+        raise TrainingError(
+            f"{path}: damaged (its bytes are not those that were written); remove it, and discsim train makes it anew"
+        )
     try:
         with np.load(io.BytesIO(payload), allow_pickle=False) as arrays:
             outline = json.loads(str(arrays["outline"]))
             training = _restored(outline["training"], arrays)
     except (KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
-        raise TrainingError(f"{path}: not a training of this version ({error}); remove it, and discsim train makes it anew") from None
+        raise TrainingError(
+            f"{path}: not a training of this version ({error}); remove it, and discsim train makes it anew"
+        ) from None
     assert isinstance(training, Training)
     return outline["identity"], training
 

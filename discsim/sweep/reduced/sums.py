@@ -115,9 +115,8 @@ def contributions(
                     if name != "pairs":
                         check[name].add(rows)
         totals = np.asarray(parts[4])
-        size = np.abs(totals.sum(axis=1))
-        kept = size > 0.0
-        found["pairs"].add(totals[kept] / size[kept, None])
+        sums = np.abs(totals.sum(axis=1))
+        found["pairs"].add(totals[sums > 0.0] / sums[sums > 0.0, None])
     return found, check
 
 

@@ -187,3 +187,37 @@ def test_confirmation_is_kept_and_read(ranked: Ensemble, tmp_path: Path) -> None
     (tmp_path / CHECK_FILE).write_text("{}")
     with pytest.raises(VerdictError, match="not a check of this version"):
         load_confirmation(tmp_path)
+
+
+# --- every readout in turn ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def unlike(make_ensemble: MakeEnsemble) -> Ensemble:
+    """Two readouts with a direction whose close pairs are different samples: the first are apart, 15 to 19 are near in GAG."""
+    lead = np.arange(20.0)
+    cells, gag = 40.0 + np.zeros(20), 200.0 + np.zeros(20)
+    return make_ensemble(
+        {
+            "untreated": {"viable_cells": cells, "gag_nucleus": gag},
+            "cells": {"viable_cells": cells + 1.0 + lead, "gag_nucleus": gag + 20.5 - lead},
+        }
+    )
+
+
+def test_closest_pairs_of_every_readout_come_in_turn(unlike: Ensemble) -> None:
+    chosen = choose(unlike, 8, ["viable_cells", "gag_nucleus"])
+    close = [choice for choice in chosen if choice.why.startswith("closest")]
+    assert [choice.number for choice in close[:4]] == [0, 19, 1, 18]
+    assert [" of viable_cells," in choice.why for choice in close[:4]] == [True, False, True, False]
+    assert all(" of gag_nucleus," in choice.why for choice in close[1:4:2])
+    alone = choose(unlike, 8, "gag_nucleus")
+    assert all(" of gag_nucleus," in choice.why for choice in alone if choice.why.startswith("closest"))
+
+
+def test_equal_arms_come_last_among_the_closest(make_ensemble: MakeEnsemble) -> None:
+    """Where two arms are equal there is no order that an error could turn."""
+    lead = np.array([0.0, 0.0, 3.0, 1.0, 2.0, 0.0])
+    ensemble = make_ensemble({"untreated": {"viable_cells": np.full(6, 40.0)}, "cells": {"viable_cells": 40.0 + lead}})
+    close = [choice.number for choice in choose(ensemble, 6, "viable_cells") if choice.why.startswith("closest")]
+    assert close[:2] == [3, 4]

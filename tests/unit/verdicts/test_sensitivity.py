@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+import io
+import re
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from rich.console import Console
 from scipy.stats import qmc, spearmanr
 
+from discsim.report.sensitivity import print_sensitivities
 from discsim.study import sensitivity
 from discsim.study.ensemble import Ensemble, SweptInput
 from discsim.study.sensitivity import Holes, Sensitivity, sensitivities, sensitivities_from_json, sensitivities_to_json
@@ -98,6 +102,7 @@ def test_sobol_indices_of_ishigami(ensemble_of: Callable[..., Ensemble]) -> None
         for name, expected in zip(("first", "total"), ISHIGAMI[row.path], strict=True):
             index = row.indices[name]
             assert index.value == pytest.approx(expected, abs=0.03)
+            assert index.low is not None and index.high is not None
             assert index.low - 1e-9 <= expected <= index.high + 1e-9 or abs(index.value - expected) < 0.01
     standing = {row.path: row.stands_out for row in found.inputs}
     assert standing == {"x0": ("first", "total"), "x1": ("first", "total"), "x2": ("total",), "x3": ()}
@@ -148,6 +153,7 @@ def test_indices_of_drawn_samples(
     assert found.method == "class_means"
     for row in found.inputs:
         index = row.indices["first"]
+        assert index.low is not None and index.high is not None
         assert index.low <= exact[row.path] <= index.high + missed * exact[row.path]
         assert index.high - index.low < 5.0 / np.sqrt(count)
     standing = {row.path for row in found.inputs if row.stands_out}
@@ -243,6 +249,47 @@ def test_unfinished_design_is_refused(ensemble_of: Callable[..., Ensemble]) -> N
     )
     with pytest.raises(Holes, match="of 80 samples 3 are not there yet"):
         sensitivities(ensemble)
+
+
+def first_samples(whole: Ensemble, count: int) -> Ensemble:
+    """The part of a design that an interrupted sweep has."""
+    return dataclasses.replace(
+        whole,
+        numbers=whole.numbers[:count],
+        values={arm: {key: v[:count] for key, v in readouts.items()} for arm, readouts in whole.values.items()},
+        status={arm: words[:count] for arm, words in whole.status.items()},
+        inputs=tuple(dataclasses.replace(one, values=one.values[:count]) for one in whole.inputs),
+    )
+
+
+@pytest.mark.parametrize(("kind", "make", "block"), [("saltelli", saltelli_cube, 5), ("morris", morris_cube, 4)])
+def test_a_part_of_a_design_is_counted_against_the_whole(
+    ensemble_of: Callable[..., Ensemble], kind: str, make: Callable[[int, int, int], Floats], block: int
+) -> None:
+    """Whole blocks are analysed and the missing samples told; a block that is begun and not finished is refused."""
+    whole = ensemble_of(kind, make(32, 3, 1), additive)
+    planned = 32 * block
+    assert all("missing" not in one.note for one in sensitivities(whole, planned=planned))
+    some = sensitivities(first_samples(whole, 16 * block), planned=planned)
+    told = f"warning: {16 * block} of the {planned} samples of the design are missing: indices of the first {16 * block} alone"
+    assert all(told in one.note for one in some)
+    with pytest.raises(Holes, match=f"of {planned} samples {16 * block + 2} are not there yet"):
+        sensitivities(first_samples(whole, 16 * block - 2), planned=planned)
+
+
+def test_few_trajectories_have_no_interval(ensemble_of: Callable[..., Ensemble]) -> None:
+    """A bootstrap of a handful of trajectories is too narrow: none is stated, and it is said why."""
+    for count, stated in ((9, False), (10, True)):
+        found = sensitivities(ensemble_of("morris", morris_cube(count, 3, 1), additive))
+        for one in found:
+            limits = [limit for row in one.inputs for index in row.indices.values() for limit in (index.low, index.high)]
+            assert limits and all((limit is not None) is stated for limit in limits)
+            assert (f"no intervals: {count} trajectories are too few" in one.note) is not stated
+        assert sensitivities_from_json(sensitivities_to_json(found)) == found
+        stream = io.StringIO()
+        print_sensitivities(found, Console(file=stream, width=200))
+        assert bool(re.search(r"\(\S+ to \S+\)", stream.getvalue())) is stated
+        assert ("(95 %)" in stream.getvalue()) is stated
 
 
 @pytest.mark.parametrize(("kind", "make"), [("saltelli", saltelli_cube), ("morris", morris_cube)])

@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from discsim.report.verdict import flip_words
 from discsim.scenario.readouts import READOUTS
 from discsim.study.directions import DIRECTIONS, Direction
-from discsim.study.ensemble import Ensemble
+from discsim.study.ensemble import Ensemble, SweptInput
 from discsim.study.shares import mean, share, share_of
 from discsim.study.verdict import (
     VerdictError,
@@ -263,3 +264,36 @@ def test_order_does_not_depend_on_the_unit(make_ensemble: MakeEnsemble) -> None:
 def test_directions_are_of_readouts_that_exist_and_have_a_reason() -> None:
     assert set(DIRECTIONS) <= set(READOUTS)
     assert all(direction.why for direction in DIRECTIONS.values())
+
+
+@pytest.mark.parametrize(
+    ("losses", "words"), [(9, "it loses in 9 samples: too few losing samples (n < 10) to describe a region"), (0, "")]
+)
+def test_equal_samples_are_no_losses(
+    make_ensemble: MakeEnsemble, make_input: Callable[..., SweptInput], losses: int, words: str
+) -> None:
+    """In half of the box the arms are equal; of the rest the first wins all but a few."""
+    count = 120
+    difference = np.where(np.arange(count) < 60, 0.0, 1.0)
+    difference[count - losses :] = -1.0
+    inputs = (make_input("x", np.linspace(0.0, 1.0, count), 1.0, 2.0),)
+    values = {"untreated": {"viable_cells": np.full(count, 40.0)}, "cells": {"viable_cells": 40.0 + difference}}
+    pair = compare(make_ensemble(values, inputs)).verdicts[0].pair("cells", "untreated")
+    assert pair.tied is not None and pair.tied.count == 60
+    assert pair.flip is not None and (pair.flip.samples, pair.flip.wins) == (60, 60 - losses)
+    assert pair.flip.outcome == "one-sided" and flip_words(pair.flip, 60) == ([words] if words else [])
+
+
+def test_a_region_is_that_of_the_samples_in_which_arms_differ(
+    make_ensemble: MakeEnsemble, make_input: Callable[..., SweptInput]
+) -> None:
+    """Equal below 0.5, lost from there to 0.75, won above: the border between losing and winning lies at 0.75."""
+    place = np.linspace(0.0, 1.0, 201)
+    difference = np.select([place < 0.5, place < 0.75], [0.0, -1.0], 1.0)
+    inputs = (make_input("x", place, 1.0, 2.0, unit="mm"),)
+    values = {"untreated": {"viable_cells": np.full(201, 40.0)}, "cells": {"viable_cells": 40.0 + difference}}
+    pair = compare(make_ensemble(values, inputs)).verdicts[0].pair("cells", "untreated")
+    assert pair.flip is not None and pair.flip.cut is not None
+    assert pair.flip.cut.threshold == pytest.approx(1.75, abs=0.01)
+    assert pair.flip.cut.above.probability == 1.0 and pair.flip.cut.below.probability == 0.0
+    assert flip_words(pair.flip, 100)[0] == "of the 101 samples in which they differ:"

@@ -19,6 +19,7 @@ from discsim.problem.record import ArmRecord
 from discsim.problem.status import Status
 from discsim.study.check import confirm
 from discsim.study.ensemble import Ensemble, SweptInput
+from discsim.study.evidence import PartialAssumption
 from discsim.study.sensitivity import sensitivities_from_json
 from discsim.study.sensitivity_designs import saltelli_cube
 
@@ -30,15 +31,36 @@ MakeInput = Callable[..., SweptInput]
 def call(clinic: Ensemble, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Result]:
     """Run a command on the folder of a sweep that holds an ensemble."""
 
-    def run(command: str, *arguments: str, ensemble: Ensemble = clinic) -> Result:
+    def run(
+        command: str, *arguments: str, ensemble: Ensemble = clinic, held: tuple[PartialAssumption, ...] = (), planned: int = 0
+    ) -> Result:
         stored = types.ModuleType("discsim.study.sweep_run")
         stored.open_ensemble = lambda folder: ensemble  # type: ignore[attr-defined]
         monkeypatch.setitem(sys.modules, "discsim.study.sweep_run", stored)
+        monkeypatch.setattr("discsim.study.held.held_assumptions", lambda folder, varied: held)
+        manifest = types.SimpleNamespace(count=planned or ensemble.numbers.size)
+        monkeypatch.setattr("discsim.study.sweep_folder.load_manifest", lambda folder: manifest)
         app = typer.Typer()
         register(app)
         return CliRunner().invoke(app, [command, str(tmp_path), *arguments])
 
     return run
+
+
+def test_compare_names_assumed_numbers_that_were_held_fixed(call: Callable[..., Result]) -> None:
+    held = tuple(
+        PartialAssumption(path, ("cells", "both"), "a guess") for path in ("stem_cells.acid_ph", "stem_cells.acid_width")
+    )
+    lines = call("compare", held=held).stdout.splitlines()
+    at = next(number for number, line in enumerate(lines) if line.startswith("assumed, not measured, and held fixed"))
+    assert lines[at + 1] == "  only on cells and both: stem_cells: acid_ph, acid_width"
+    assert [one["path"] for one in json.loads(call("compare", "--json", held=held).stdout)["held"]] == [one.path for one in held]
+    assert "held fixed" not in call("compare").stdout
+
+
+def test_compare_says_what_it_calls_equal_and_what_is_in_no_interval(call: Callable[..., Result]) -> None:
+    text = call("compare").stdout
+    assert "differ by less than 1e-05 of themselves" in text and "discretisation error" in text
 
 
 def test_compare_prints_verdicts(call: Callable[..., Result]) -> None:
@@ -86,6 +108,17 @@ def test_compare_writes_files(call: Callable[..., Result], tmp_path: Path) -> No
     ]
     assert "cells beats untreated" in (tmp_path / "verdict" / "comparison.txt").read_text()
     assert json.loads((tmp_path / "verdict" / "comparison.json").read_text())["comparison"]["design_kind"] == "random"
+
+
+def test_sensitivity_of_a_part_of_a_design_says_how_much_is_missing(
+    call: Callable[..., Result], make_ensemble: MakeEnsemble, make_input: MakeInput
+) -> None:
+    cube = saltelli_cube(16, 2, 1)
+    inputs = tuple(make_input(f"x{i}", cube[:, i], 1.0, 2.0) for i in range(2))
+    ensemble = make_ensemble({"a": {"gag_nucleus": cube[:, 0]}, "b": {"gag_nucleus": cube[:, 1]}}, inputs, kind="saltelli")
+    text = call("sensitivity", ensemble=ensemble, planned=128).stdout
+    assert "warning: 64 of the 128 samples of the design are missing: indices of the first 64 alone" in text
+    assert "missing" not in call("sensitivity", ensemble=ensemble).stdout
 
 
 def test_sensitivity_prints_tables_or_json(call: Callable[..., Result]) -> None:

@@ -1,0 +1,85 @@
+"""``discsim train``: a reduced model of a study, made from full-order runs over its box."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from discsim.cli.common import (
+    FAILED_ARMS,
+    INTERRUPTED,
+    Experiment,
+    Override,
+    Plugin,
+    Stop,
+    guarded,
+    make_console,
+)
+
+if TYPE_CHECKING:
+    from discsim.study.study import Study
+    from discsim.sweep.reduced.engine import Training
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command."""
+    app.command()(train)
+
+
+@guarded
+def train(
+    file: Experiment,
+    workers: Annotated[int | None, typer.Option(metavar="N", min=1, help="Processes; as many as cores where left out.")] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Only show the training there is: modes, points, errors, bars, cost.")
+    ] = False,
+    anew: Annotated[bool, typer.Option("--anew", help="Train even where the study has a training already.")] = False,
+    overrides: Override = None,
+    plugin: Plugin = False,
+) -> None:
+    """Make the reduced model of a study from full-order runs over its [design.vary]; discsim sweep --engine reduced uses it.
+
+    The same command again resumes after an interruption. Example: discsim train experiments/cells_vs_gene/study.toml
+    """
+    from discsim.report.training import print_training
+    from discsim.study.config import read_study
+    from discsim.study.law_check import check_laws
+    from discsim.study.train import NotTrained, place_of, trained
+
+    study = read_study(file, overrides or (), allow_plugin=plugin)
+    check_laws(study)
+    place = place_of(study)
+    found: Training | None = None
+    if not anew:
+        try:
+            found = trained(study)
+        except NotTrained as error:
+            if report:
+                raise Stop(FAILED_ARMS, str(error)) from None
+            typer.echo(str(error), err=True)
+    if found is None:
+        found = _train(study, workers, file.resolve().parent if plugin else None)
+    elif not report:
+        typer.echo(f"trained already ({place.path}); --anew trains once more", err=True)
+    print_training(found, study, make_console())
+
+
+def _train(study: Study, workers: int | None, plugins: Path | None) -> Training:
+    from discsim.report.sweep_progress import SweepBar
+    from discsim.study.sweep_state import SweepProgress
+    from discsim.study.train import NotTrained, train_study
+
+    with SweepBar(Console(stderr=True)) as bar:
+
+        def tell(stage: str, done: int, of: int) -> None:
+            bar.hook(SweepProgress("training", done, 0, 0, of))
+
+        try:
+            return train_study(study, tell, workers=workers, plugins=plugins)
+        except NotTrained as error:
+            raise Stop(FAILED_ARMS, str(error)) from None
+        except KeyboardInterrupt:
+            raise Stop(INTERRUPTED, "interrupted; the runs that are done are kept, and the same command resumes") from None

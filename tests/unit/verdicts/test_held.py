@@ -1,0 +1,54 @@
+"""Assumed numbers that act on some arms only: which of them a sweep varies, and which it holds fixed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import xarray as xr
+
+from discsim.study.evidence import PartialAssumption
+from discsim.study.held import by_arms, held_assumptions, not_varied
+from discsim.study.store import write_tree
+from discsim.study.sweep_folder import NOMINAL_FILE
+
+CELLS, GENE = ("cells", "both"), ("gene", "both")
+ALL = (
+    PartialAssumption("stem_cells.retained_fraction", CELLS, ""),
+    PartialAssumption("stem_cells.acid_ph", CELLS, ""),
+    PartialAssumption("gene.TIMP3.retained_fraction", GENE, ""),
+    PartialAssumption("gene.TIMP3.clearance.NP", GENE, ""),
+    PartialAssumption("gene.TIMP3.clearance.CEP", GENE, ""),
+)
+
+
+@pytest.mark.parametrize(
+    ("varied", "gone"),
+    [
+        ("stem_cells.acid_ph", {"stem_cells.acid_ph"}),
+        ("scenarios.cells.set.stem_cells.acid_ph", {"stem_cells.acid_ph"}),
+        ("scenarios.cells.therapy.0.retained_fraction", {"stem_cells.retained_fraction"}),
+        ("scenarios.gene.therapy.0.retained_fraction", {"gene.TIMP3.retained_fraction"}),
+        ("gene.TIMP3.clearance", {"gene.TIMP3.clearance.NP", "gene.TIMP3.clearance.CEP"}),
+        ("gene.TIMP3.clearance.NP", {"gene.TIMP3.clearance.NP"}),
+        ("loading.active", set()),
+    ],
+)
+def test_what_is_varied_is_not_held(varied: str, gone: set[str]) -> None:
+    assert {one.path for one in ALL} - {one.path for one in not_varied(ALL, [varied])} == gone
+
+
+def test_numbers_of_several_regions_stand_once() -> None:
+    assert by_arms(ALL) == {
+        CELLS: {"stem_cells": ["retained_fraction", "acid_ph"]},
+        GENE: {"gene.TIMP3": ["retained_fraction", "clearance"]},
+    }
+
+
+def test_they_are_read_from_the_nominal_study_of_a_sweep(tmp_path: Path) -> None:
+    rows = [{"path": one.path, "arms": list(one.arms), "source": one.source} for one in ALL]
+    tree = xr.DataTree(xr.Dataset(attrs={"discsim_partial_assumptions": json.dumps(rows)}))
+    tree.attrs["discsim_schema"] = "discsim/1"
+    write_tree(tree, tmp_path / NOMINAL_FILE, overwrite=True)
+    assert held_assumptions(tmp_path, ["stem_cells.acid_ph"]) == (ALL[0], *ALL[2:])

@@ -1,0 +1,255 @@
+"""The reduced engine: exact with every point, accurate with few, honest about what it cannot vouch for, differentiable."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from discsim.disc.disc import Disc
+from discsim.problem.problem import DAY, Problem, build_problem
+from discsim.problem.record import ArmRecord
+from discsim.scenario.readouts import DEFAULT_READOUTS
+from discsim.scenario.scenario import Scenario
+from discsim.scenario.therapy import StemCellInjection
+from discsim.sweep.dosing import Deposits
+from discsim.sweep.engine import SweepEngine
+from discsim.sweep.kernels import traces
+from discsim.sweep.reduced import online
+from discsim.sweep.reduced.bases import Bases, Counts, harmonic_lifts
+from discsim.sweep.reduced.build import Sample, TrainingError, build
+from discsim.sweep.reduced.engine import Reduced, ReducedEngine, Training
+from discsim.sweep.reduced.forms import ReducedForms
+from discsim.sweep.reduced.lanes import Course, course_of
+from discsim.sweep.reduced.points import full_tables
+from discsim.sweep.reduced.rule import TrainingRule
+from discsim.sweep.reduced.snapshots import collect
+from discsim.sweep.reduced.tangent import Tangents, between
+
+STEPS = tuple(day * DAY for day in (1.0, 5.0, 15.0, 30.0, 30.2, 31.0, 35.0, 60.0, 120.0, 240.0, 365.25))
+RANGES = {  # of a share 0..1 each, logarithmic for the clearance
+    "nutrition.endplate_clearance": lambda share: f"{6e-5 * (2e-3 / 6e-5) ** share:.9g} mm/s",
+    "loading.active": lambda share: f"{0.28 + 0.08 * share:.9g} MPa",
+    "stem_cells.undifferentiated_demand": lambda share: f"{0.5 + 4.0 * share:.9g}",
+}
+TRAINING, CALIBRATION, HELD_OUT = 16, 10, 5
+
+
+def problem_at(shares: np.ndarray, disc: Disc | None = None) -> Problem:
+    """Two arms of one year at a place in the box."""
+    values = {path: text(share) for (path, text), share in zip(RANGES.items(), shares, strict=True)}
+    base = Scenario(disc or Disc.preset("L4-L5", grade=3, mesh_level=1), duration="1 year")
+    cells = base.with_therapy(StemCellInjection(dose="4e6 cell", at="30 day")).with_parameters(values)
+    values.pop("stem_cells.undifferentiated_demand")
+    arms = {"untreated": base.with_parameters(values), "cells": cells}
+    times = (0.0, 60.0 * DAY, 365.25 * DAY)
+    return build_problem(arms, readouts=DEFAULT_READOUTS, output_times=times, field_times=())
+
+
+@pytest.fixture(scope="module")
+def engine() -> SweepEngine:
+    return SweepEngine()
+
+
+@pytest.fixture(scope="module")
+def samples(engine: SweepEngine) -> list[Sample]:
+    """Full-order runs: those of training, of calibration, and others, by a rank-1 lattice over the box."""
+    count = TRAINING + CALIBRATION + HELD_OUT
+    shares = (np.arange(count)[:, None] * np.array([0.7548776662, 0.5698402910, 0.3247179572]) + 0.5) % 1.0
+    problems = [problem_at(share) for share in shares]
+    return [Sample(problem, collect(engine, problem, STEPS)) for problem in problems]
+
+
+@pytest.fixture(scope="module")
+def training(engine: SweepEngine, samples: list[Sample]) -> Training:
+    ends = [problem_at(np.full(3, end)) for end in (0.0, 1.0)]
+    end = TRAINING + CALIBRATION
+    return build(engine, samples[:TRAINING], samples[TRAINING:end], ends, STEPS, TrainingRule())
+
+
+@pytest.fixture(scope="module")
+def reduced(training: Training) -> ReducedEngine:
+    return ReducedEngine(training)
+
+
+def test_with_every_point_the_residuals_are_those_of_the_full_engine(engine: SweepEngine, samples: list[Sample]) -> None:
+    problem, course = samples[0].problem, samples[0].courses[1]
+    model, _ = engine.model(problem, problem.arms[0])
+    kernels, forms = model.kernels, model.kernels.forms
+    assert forms.signals is not None
+    random, at = np.random.default_rng(3), 6
+    size = (len(model.points), 2)
+
+    def modes(diffusion: object, values: np.ndarray) -> list[np.ndarray]:
+        noise = [np.where(diffusion.fixed[:, i, None], 0.0, random.standard_normal(size)) for i in range(values.shape[1])]  # type: ignore[attr-defined]
+        return [np.column_stack([values[:, i], noise[i]]) for i in range(values.shape[1])]
+
+    displacement = np.column_stack([course.q[at], 1e-3 * random.standard_normal((course.q.shape[1], 2))])
+    solutes, signals = modes(forms.solutes, course.solutes[at]), modes(forms.signals, course.signals[at])
+    counts = Counts(3, (3,) * len(solutes), (3,) * len(signals))
+    lifts = harmonic_lifts(kernels, forms.solutes, model.points)
+    bases = Bases(displacement, solutes, signals, lifts, harmonic_lifts(kernels, forms.signals, model.points), counts, {})
+    assert not len(lifts)  # this study holds no level: the fields themselves are the first modes
+    t, own = full_tables(kernels, model.points, bases), ReducedForms(forms, counts.solutes, counts.signals)
+    row, pointwise = course.rows[at], course.pointwise[at]
+    flat, prestress = pointwise.reshape(len(pointwise), -1, 1), course.prestress.reshape(len(course.prestress), -1, 1)
+    b, a, d = (
+        jnp.array([1.0, 0.02, 0.01]),
+        jnp.tile(jnp.array([1.0, 0.01, 0.0]), len(solutes)),
+        jnp.tile(jnp.array([1.0, 0.0, 0.0]), len(signals)),
+    )
+    q = displacement @ np.asarray(b)
+    c = np.stack([m @ np.asarray(a)[:3] for m in solutes], axis=1)
+    s, dt = course.signals[at], 3e6
+
+    full, _ = forms.mechanics_residual(
+        model.tables, model.rest, row, pointwise[forms.gag], course.prestress, q, forms.load(row), 1.0
+    )
+    assert_close(own.forces(t, row, flat[forms.gag], prestress, b), displacement.T @ np.asarray(full))
+    shape, deformed = own.shape(t, b), forms.deformed(model.tables, model.points, q)
+    balance = np.asarray(forms.solute_residual(model.tables, row, deformed, pointwise, s, c, dt))
+    expected = np.concatenate([m.T @ balance[:, i] for i, m in enumerate(solutes)])
+    assert_close(own.solute_balance(t, row, shape, flat, d, a, dt), expected)
+    old = 0.9 * s
+    balance = np.asarray(forms.signal_residual(model.tables, row, deformed, pointwise, c, s, old, 1.0 / dt))
+    expected = np.concatenate([m.T @ balance[:, i] for i, m in enumerate(signals)])
+    at_pairs = old[np.asarray(model.tables["cells"])].reshape(-1, old.shape[1])
+    assert_close(own.signal_balance(t, row, shape, flat, a, d, at_pairs, 1.0 / dt), expected)
+    seen = forms.readouts(problem.readouts, model.tables, model.points, row, deformed, (pointwise, c, s, q))
+    assert_close(own.readouts(problem.readouts, t, row, flat, a, d, b), seen)
+
+
+def assert_close(found: object, expected: object) -> None:
+    found, expected = np.asarray(found), np.asarray(expected)
+    assert np.abs(found - expected).max() <= 1e-11 * np.abs(expected).max()
+
+
+def errors(
+    training: Training, problem: Problem, records: list[ArmRecord], sample: Sample
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Errors, bars and truth (arms, certified times, readouts)."""
+    names, at = [readout.name for readout in problem.readouts], training.certified
+    found = np.array([[[r.readouts[n][i] for n in names] for i in at] for r in records])
+    bars = np.array([[[r.bars[n][i] for n in names] for i in at] for r in records])
+    truth = np.array([course.readouts[at] for course in sample.courses])
+    return np.abs(found - truth), bars, truth
+
+
+def test_held_out_samples(training: Training, samples: list[Sample]) -> None:
+    engine = ReducedEngine(training, fallback=False)
+    held_out = samples[TRAINING + CALIBRATION :]
+    records = engine.run_many([sample.problem for sample in held_out], STEPS)
+    covered = []
+    for sample, own in zip(held_out, records, strict=True):
+        assert [record.engine for record in own] == ["reduced", "reduced"]
+        assert all(record.status.good and len(record.times) == len(STEPS) + 1 for record in own)
+        error, bars, truth = errors(training, sample.problem, own, sample)
+        assert (error <= engine.allowed(sample.problem, truth)).all()
+        covered.append(error <= bars)
+    assert np.mean(covered) >= 0.95
+    assert engine.recomputed == 0
+
+
+def test_what_lies_outside_of_the_box_runs_at_full_order(reduced: ReducedEngine, engine: SweepEngine) -> None:
+    inside, outside = problem_at(np.full(3, 0.4)), problem_at(np.array([0.4, 1.3, 0.4]))
+    mixed = reduced.run_many([inside, outside], STEPS)
+    assert [[record.engine for record in own] for own in mixed] == [["reduced"] * 2, ["sweep"] * 2]
+    full = engine.run_many([outside], STEPS)[0]
+    for record, own in zip(full, mixed[1], strict=True):
+        assert own.readouts == record.readouts and own.bars == {}
+
+
+def test_bars_above_the_tolerance_lead_to_full_order(training: Training, samples: list[Sample]) -> None:
+    engine = ReducedEngine(training, tolerance=1e-9)
+    records = engine.run_many([samples[-1].problem], STEPS)[0]
+    assert [record.engine for record in records] == ["sweep", "sweep"] and engine.recomputed == 2
+    assert records[1].readouts["viable_cells"] == pytest.approx(list(samples[-1].courses[1].readouts[:, 0]), rel=1e-9)
+
+
+def test_neighbours_and_traces(reduced: ReducedEngine, samples: list[Sample]) -> None:
+    problems = [sample.problem for sample in samples[:4]]
+    before = {name: count for name, count in traces.items() if name.startswith("reduced")}
+    together = reduced.run_many(problems, STEPS)
+    alone = [reduced.run_many([problem], STEPS)[0] for problem in problems]
+    for one, other in zip(together, alone, strict=True):
+        for a, b in zip(one, other, strict=True):
+            for name, values in a.readouts.items():  # to what is left by the last correction
+                assert values == pytest.approx(b.readouts[name], rel=2e-4)
+    after = {name: count for name, count in traces.items() if name.startswith("reduced")}
+    assert after == before, "traced anew for other numbers"
+
+
+def test_ledger(reduced: ReducedEngine, samples: list[Sample], engine: SweepEngine) -> None:
+    problem = samples[2].problem
+    own, full = reduced.run(problem)[1], engine.run_many([problem], STEPS)[0][1]
+    assert set(own.ledger) == set(full.ledger)
+    for name in ("stem_cells/undifferentiated:injected", "cell_density:start", "cell_density:died"):
+        size = max(abs(value) for value in full.ledger[name])
+        assert own.ledger[name] == pytest.approx(full.ledger[name], abs=2e-3 * size)
+
+
+def test_refusals(reduced: ReducedEngine, engine: SweepEngine, samples: list[Sample]) -> None:
+    with pytest.raises(ValueError, match="train it anew for another step list"):
+        reduced.run_many([samples[0].problem], STEPS[:-1])
+    other = problem_at(np.full(3, 0.5), Disc.preset("L4-L5", grade=3, mesh_level=2))
+    with pytest.raises(TrainingError, match="holds for one shape of disc"):
+        build(engine, [*samples[:2], Sample(other, [])], samples[2:4], [], STEPS, TrainingRule())
+    with pytest.raises(TrainingError, match="an error bar needs 8 or more"):
+        build(engine, samples[:6], samples[6:8], [], STEPS, TrainingRule(snapshots=40))
+
+
+@pytest.mark.slow
+def test_derivatives(training: Training, reduced: ReducedEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    middle = np.full(3, 0.5)
+    model = reduced.reduced(problem_at(middle))
+
+    def course(shares: np.ndarray) -> Course:
+        problem = problem_at(shares)
+        return course_of(problem, problem.arms[1], model.kernels, training.steps, training.records)
+
+    tangents = Tangents(model, course(middle))
+    monkeypatch.setattr(online, "GOAL", 1e-9)
+    points = model.doses.points
+    tight = Reduced(model.kernels, points, Deposits(model.kernels.discretisation), training.trained, lanes=1)
+    for column in range(3):
+        ends = []
+        for step in (1e-6, 1e-3):
+            low, high = (middle + sign * step * np.eye(3)[column] for sign in (-1.0, 1.0))
+            ends.append((course(low), course(high), 2.0 * step))
+        _, found = tangents.along(course(middle), [between(tangents.given(ends[0][0]), tangents.given(ends[0][1]), ends[0][2])])
+        low_end, high_end = (tight.solve([own]).values[0, training.certified] for own in ends[1][:2])
+        differences = (high_end - low_end) / ends[1][2]
+        scale = np.abs(differences).max(axis=0)
+        assert np.abs(found[0] - differences).max(axis=0) == pytest.approx(0.0 * scale, abs=1e-3 * scale.max())
+        for readout in range(differences.shape[1]):
+            assert found[0, 1:, readout] == pytest.approx(differences[1:, readout], rel=2e-3, abs=1e-6)
+
+
+def test_three_dimensional_disc(engine: SweepEngine) -> None:
+    """The same code trains on a 3-D disc."""
+    steps = (5.0 * DAY, 40.0 * DAY)
+    shares = np.linspace(0.05, 0.95, 14)
+
+    def problem(share: float) -> Problem:
+        change = {
+            "nutrition.endplate_clearance": f"{2e-4 * 5.0**share:.9g} mm/s",
+            "loading.active": f"{0.3 + 0.02 * share:.9g} MPa",
+        }
+        scenario = Scenario(Disc(mesh_name="L4-L5_3d_coarse.msh"), duration="40 day").with_parameters(change)
+        times = (0.0, steps[-1])
+        return build_problem({"all": scenario}, readouts=DEFAULT_READOUTS, output_times=times, field_times=())
+
+    runs = [Sample(problem(share), collect(engine, problem(share), steps)) for share in shares]
+    others = [3, 9]
+    calibration = [run for i, run in enumerate(runs) if i % 2 and i not in others]
+    rule = TrainingRule(snapshots=20, most_points=120)
+    found = build(engine, runs[::2], calibration * 2, [problem(0.0), problem(1.0)], steps, rule)
+    reduced = ReducedEngine(found, fallback=False, lanes=2)
+    records = reduced.run_many([runs[i].problem for i in others], steps)
+    for i, own in zip(others, records, strict=True):
+        error, _, truth = errors(found, runs[i].problem, own, runs[i])
+        assert (error <= reduced.allowed(runs[i].problem, truth)).all()
+    points = dataclasses.asdict(TrainingRule())["most_points"]
+    assert all(count <= points for count in found.trained.report["points"].values())
