@@ -104,6 +104,8 @@ def calibrated(
     errors = np.abs(errors)
     highest = np.median(np.maximum.accumulate(indicators, axis=1), axis=0)
     missing = np.median(np.maximum.accumulate(lacking, axis=1), axis=0)
+    # the largest of n errors is only expected to cover n of n + 1 new ones
+    coverage = min(coverage, count / (count + 1))
     usual = np.maximum(np.median(errors, axis=0), 1e-6 * errors.max(axis=(0, 1)) + 1e-300)
     bare = Certificate(usual, highest, missing, np.ones_like(usual), len(errors), count, coverage)
     factor = np.quantile(errors / bare.expected(indicators, lacking), level, axis=0, method="higher")

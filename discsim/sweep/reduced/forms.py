@@ -254,10 +254,10 @@ class ReducedForms:
         return jax.scipy.linalg.block_diag(*[m.T @ (weight[:, None] * m) for m in t["pairs"]["signals"]])
 
     def snapshot(self, t: Tables, row: Any, pointwise: Any, a: Any, d: Any, b: Any) -> Any:
-        """The state as readouts see it."""
+        """The state as readouts see it; a concentration that modes take a little below zero is zero."""
         shape = self.shape(t, b)
         height = t["rest_height"] + 2.0 * (t["plate"] @ b)
-        c, s = self.solutes_at(t, row, a, "pairs"), self.signals_at(t, row, d, "pairs")
+        c, s = (jnp.maximum(x, 0.0) for x in (self.solutes_at(t, row, a, "pairs"), self.signals_at(t, row, d, "pairs")))
         there = self.pairs_shape(t, shape, "amount_weight")
         return self.full.seen(t["pairs"], row, there, pointwise, c, s, height, t["plate_area"])[0]
 
