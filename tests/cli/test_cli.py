@@ -185,7 +185,7 @@ def test_existing_result_is_refused_before_anything_is_computed(tiny: Path) -> N
 
 def test_unknown_engine_is_refused(tiny: Path) -> None:
     done = call("run", str(tiny), "--out", str(tiny.parent / "o"), "--engine", "best")
-    assert (done.exit_code, done.stderr) == (2, "--engine best: there is fem, sweep\n")
+    assert (done.exit_code, done.stderr) == (2, "--engine best: there is fem, sweep, reduced\n")
 
 
 @pytest.mark.parametrize(("file", "name"), [("a/study.toml", "a"), ("a/dose.toml", "dose")])

@@ -26,6 +26,7 @@ from discsim.sweep import tensors
 from discsim.sweep.forms import LaneForms
 from discsim.sweep.inputs import at_cells, by_region
 from discsim.sweep.reduced.points import Tables
+from discsim.sweep.staged import stage
 from discsim.sweep.transport import Diffusion, pulled_back, stretched_area
 
 
@@ -109,7 +110,8 @@ class ReducedForms:
     def stiffness(self, t: Tables, row: Any, gag: Any, prestress: Any, b: Any) -> Any:
         """Slope of the forces by the coefficients, (modes, modes)."""
         F = self.deformation(t["strain"], b)
-        slopes = self.full.mechanics.moduli(self.stress(t, row, gag, prestress), F)
+        stress = self.stress(t, row, gag, prestress)
+        slopes = stage(t["always"], lambda *F: self.full.mechanics.moduli(stress, F), *F)
         B, whole = t["strain"]["strain"], range(len(F))
         moved = [sum(slopes[j][k] * B[j] for j in whole) for k in whole]
         return sum(B[k].T @ moved[k] for k in whole)
@@ -215,9 +217,14 @@ class ReducedForms:
         flux, facets, pairs = t["flux"], t["facets"], t["pairs"]
         spread = self.diffusion(t, diffusion, row, shape, pointwise, a, d)
         coefficient, _ = diffusion.exchange(facets, self.layout.unpack(row))
-        _, push = jax.linearize(gain, at)
         colours = diffusion.colours
-        pushed = [push(jnp.broadcast_to(jnp.asarray(colours == g, dtype=float), at.shape)) for g in range(colours.max() + 1)]
+
+        def by_colour(at: Any) -> list[Any]:
+            _, push = jax.linearize(gain, at)
+            groups = [jnp.asarray(colours == group, dtype=float) for group in range(colours.max() + 1)]
+            return [push(jnp.broadcast_to(group, at.shape)) for group in groups]
+
+        pushed = stage(t["always"], by_colour, at)
         blocks = []
         for of, modes in enumerate(flux[f"{kind}_slopes"]):
             line = []

@@ -66,7 +66,8 @@ def fitted(x: np.ndarray, y: np.ndarray, highest: int = 9) -> Polynomial:
     spread = float(np.sqrt(((y - y.mean(axis=0)) ** 2).mean())) or 1.0
     different = len(np.unique(np.round(moved, 12), axis=0)) if x.shape[1] else 1
     for degree in range(highest + 1):
-        powers = np.array(_exponents(x.shape[1], degree), dtype=np.int64).reshape(-1, x.shape[1])
+        exponents = _exponents(x.shape[1], degree)
+        powers = np.array(exponents, dtype=np.int64).reshape(len(exponents), x.shape[1])
         if len(powers) > max(1, different // 2):
             break
         trial = Polynomial(low, high, log, powers, np.zeros((len(powers), y.shape[1])), np.inf)
