@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from discsim.problem.steps import steps_through
 from discsim.study.gradient import RELATIVE_STEP, SAME_TIME, GradientError, Slope
 from discsim.study.numbers import file_of, limits, nominal_values, with_values
 from discsim.study.train import trained
@@ -104,8 +105,13 @@ class ReducedRun:
 
         problem = dataclasses.replace(with_values(self.study, {path: value}).problem(), field_times=())
         arm = next(arm for arm in problem.arms if arm.name == self.scenario)
+        training = self.runs.training
+        if arm.mesh.hash != training.mesh or steps_through(training.steps, problem) != training.steps:
+            raise GradientError(
+                f"{path}: moves the mesh or the calendar, which a reduced model does not follow; use --engine sweep"
+            )
         kernels = self.runs.engine.reduced(problem).kernels
-        return course_of(problem, arm, kernels, self.runs.training.steps, self.runs.training.records)
+        return course_of(problem, arm, kernels, training.steps, training.records)
 
     def _index(self, time: float, times: Any) -> int:
         near = int(np.argmin(np.abs(np.array(times) - time)))

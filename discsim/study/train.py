@@ -18,7 +18,7 @@ from discsim.study.design import Design, draw, sample_study
 from discsim.study.messages import ConfigError, Mistake, Shown
 from discsim.study.numbers import nominal_values, with_values
 from discsim.study.study import Study
-from discsim.study.sweep_folder import changes, flattened, source_hash
+from discsim.study.sweep_folder import flattened, source_hash
 from discsim.study.sweep_pool import Died, Task, Workers, cores
 from discsim.study.sweep_worker import Setup, Trouble, bare, choose_steps, collect_sample
 from discsim.study.training_design import box, training_design
@@ -45,13 +45,14 @@ class Place:
 
 
 def place_of(study: Study) -> Place:
-    """Where the training of a study belongs. Raises ``ConfigError`` where it has no design."""
+    """Where the training of a study belongs. Raises ``ConfigError`` where it has no design that can be trained for."""
     document = tomllib.loads(resolve(study))
     for name in ("check", "title"):
         document.pop(name, None)
     vary = document.get("design", {}).get("vary")
     document["design"] = {"vary": vary}
     design = draw(study)
+    _refuse_unfit(design)
     identity = {
         "study": flattened(document),
         "box": {swept.path: list(ends) for swept, ends in zip(design.inputs, box(study, design), strict=True)},
@@ -91,10 +92,22 @@ def _what_changed(place: Place) -> str:
             continue
         if set(other["box"]) != set(place.identity["box"]):
             continue
-        different = changes(flattened(other), flattened(place.identity))
+        different = differences(flattened(other), flattened(place.identity))
         if different:
             return f" (another one differs: {'; '.join(different[:3])})"
     return ""
+
+
+def differences(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """In what two identities differ, in words; the code is named where nothing else is."""
+    found = []
+    for key in (key for key in dict.fromkeys((*old, *new)) if key != "code" and old.get(key) != new.get(key)):
+        words = [str(identity.get(key, "absent")) for identity in (old, new)]
+        before, after = (text if len(text) <= 60 else f"{text[:57]}..." for text in words)
+        found.append(f"{key.removeprefix('study.')} was {before}, is {after}")
+    if not found and old.get("code") != new.get("code"):
+        found.append("code of discsim and mechanisms")
+    return found
 
 
 def train_study(study: Study, tell: Teller, *, workers: int | None = None, plugins: Path | None = None) -> Training:
@@ -108,7 +121,6 @@ def train_study(study: Study, tell: Teller, *, workers: int | None = None, plugi
     from discsim.sweep.reduced.snapshots import read_courses
     from discsim.sweep.reduced.store import save
 
-    _refuse_unfit(study)
     place = place_of(study)
     place.scratch.mkdir(parents=True, exist_ok=True)
     count = TRAINING_SAMPLES + CALIBRATION_SAMPLES
@@ -146,8 +158,7 @@ def ends_of_box(study: Study, design: Design) -> list[Any]:
     return found
 
 
-def _refuse_unfit(study: Study) -> None:
-    design = draw(study)
+def _refuse_unfit(design: Design) -> None:
     moving = [swept.path for swept in design.inputs if swept.path.endswith((".at", "duration")) or swept.path.startswith("disc.")]
     if moving:
         raise ConfigError(

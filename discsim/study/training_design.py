@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,6 +18,7 @@ from discsim.study.study import Study
 
 # A distribution without ends is trained between the quantiles that one sample in 2,000 lies beyond on either side.
 TAIL = 5e-4
+ENDLESS = ("normal", "lognormal")  # the others go from end to end, whichever way they are written
 TRAINING_SEED = 20_011
 
 
@@ -27,7 +29,8 @@ def training_design(study: Study, count: int, seed: int = TRAINING_SEED) -> Desi
     Raises ``ConfigError`` like ``draw``.
     """
     design = draw(study)
-    cube = unit_samples("sobol", count, len(design.inputs), seed)
+    whole = 2 ** math.ceil(math.log2(count))  # of which the first are taken: SciPy warns of other numbers
+    cube = unit_samples("sobol", whole, len(design.inputs), seed)[:count]
     ends = box(study, design)
     columns = []
     for column, (swept, (low, high)) in enumerate(zip(design.inputs, ends, strict=True)):
@@ -48,7 +51,7 @@ def box(study: Study, design: Design) -> list[tuple[float, float]]:
 
 
 def _ends(entry: Mapping[str, Any] | None, spot: Spot | None, swept: SweptInput) -> tuple[float, float]:
-    if entry is not None and spot is not None and "dist" in entry:
+    if entry is not None and spot is not None and entry.get("dist") in ENDLESS:
         tails = quantiles(entry, spot.parameter.unit, limits(spot), np.array([TAIL, 1.0 - TAIL]))
         return float(tails[0]), float(tails[1])
     if np.isfinite([swept.low, swept.high]).all():

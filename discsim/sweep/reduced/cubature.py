@@ -65,16 +65,16 @@ def chosen_points(sketch: Sketch, tolerance: float, most: int, at_once: int = 4)
         gain = np.where(usable, A.T @ residual / np.where(usable, size, 1.0), -np.inf)
         gain[passive] = -np.inf
         gain[list(barred)] = -np.inf
-        best = [int(i) for i in np.argsort(gain)[::-1][:at_once] if gain[i] > 0.0]
+        room = min(at_once, most - len(passive))
+        best = [int(i) for i in np.argsort(gain)[::-1][:room] if gain[i] > 0.0]
         if not best:
             break
         before = np.linalg.norm(residual)
         passive, factors = _non_negative(A, target, passive + best, np.append(factors, np.zeros(len(best))))
         residual = target - A[:, passive] @ factors
-        # points that were dropped at once would be taken up again for ever
-        barred = {i for i in best if i not in passive} if np.linalg.norm(residual) >= before * (1.0 - 1e-12) else set()
-        if np.linalg.norm(residual) >= before * (1.0 - 1e-12) and len(barred) == len(best) and at_once == 1:
-            break
+        # without progress, which at round-off there is none of, points that were dropped at once would be taken up for ever
+        stuck = np.linalg.norm(residual) >= before * (1.0 - 1e-12)
+        barred = barred | {i for i in best if i not in passive} if stuck else set()
     order = np.argsort(passive)
     left = float(np.linalg.norm(residual) / max(float(np.linalg.norm(target)), 1e-300))
     return np.array(passive, dtype=np.int64)[order], factors[order], left
