@@ -145,7 +145,7 @@ class _Driver:
             return
 
         def tell(stage: str, done: int, of: int) -> None:
-            self.teller.tell("training", done, of)
+            self.teller.tell("training", done, of, failed=0, running=0)
 
         self.teller.begin(0)
         try:

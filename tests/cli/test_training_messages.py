@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from discsim.cli import app
+from discsim.study import sweep_run
 from discsim.study import train as trainings
 from discsim.study.config import read_study
 from discsim.study.messages import ConfigError
@@ -372,3 +373,15 @@ def test_config_errors_are_one_line_in_python_too(file: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         place_of(read_study(file, ()))
     assert len(str(caught.value).splitlines()) == 1
+
+
+def test_a_sweep_tells_of_the_training_it_waits_for(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def instead(study: Study, tell: Callable[[str, int, int], None], **_: object) -> Training:
+        tell("running", 3, 60)
+        raise NotTrained("only 1 of 80 training runs came to their end; narrow the ranges in [design.vary]")
+
+    monkeypatch.setattr(sweep_run, "train_study", instead)
+    done = call("sweep", file, "--engine", "reduced", "--out", tmp_path / "many")
+    assert done.exit_code == 3 and "Traceback" not in done.stderr
+    assert "training: 3 of 60 full-order runs" in done.stderr
+    assert "only 1 of 80 training runs came to their end" in done.stderr.splitlines()[-1]
