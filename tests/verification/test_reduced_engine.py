@@ -153,15 +153,15 @@ def test_held_out_samples(training: Training, samples: list[Sample]) -> None:
     assert engine.recomputed == 0
 
 
-def test_what_lies_outside_of_the_box_runs_at_full_order(reduced: ReducedEngine, engine: SweepEngine) -> None:
+def test_what_lies_outside_of_the_box_runs_at_full_order(training: Training) -> None:
+    reduced = ReducedEngine(training)
     inside, outside = problem_at(np.full(3, 0.4)), problem_at(np.array([0.4, 1.3, 0.4]))
     mixed = reduced.run_many([inside, outside], STEPS)
     assert [[record.engine for record in own] for own in mixed] == [["reduced"] * 2, ["sweep"] * 2]
-    full = engine.run_many([outside], STEPS)[0]
-    for record, own in zip(full, mixed[1], strict=True):
-        assert own.bars == {}
-        for name, values in record.readouts.items():  # alone or with its sister arm: to the tolerance of the solver
-            assert own.readouts[name] == pytest.approx(values, rel=1e-5)
+    for index, own in enumerate(mixed[1]):  # arm by arm, as a fallback runs: sister arms would share a prestress
+        alone = dataclasses.replace(outside, arms=(outside.arms[index],))
+        record = SweepEngine().run_many([alone], STEPS)[0][0]
+        assert own.readouts == record.readouts and own.bars == {}
 
 
 def test_bars_above_the_tolerance_lead_to_full_order(training: Training, samples: list[Sample]) -> None:
@@ -189,10 +189,16 @@ def test_ledger(reduced: ReducedEngine, samples: list[Sample], engine: SweepEngi
     own, full = reduced.run(problem)[1], engine.run_many([problem], STEPS)[0][1]
     assert set(own.ledger) == set(full.ledger)
     for name in ("stem_cells/undifferentiated:injected", "cell_density:start"):
-        assert own.ledger[name] == pytest.approx(full.ledger[name], rel=2e-3, abs=1.0)
-    # deaths are no sum that cubature was fitted to, and few: they are right to a share of all cells, not of themselves
-    cells = full.ledger["cell_density:start"][0]
-    assert own.ledger["cell_density:died"] == pytest.approx(full.ledger["cell_density:died"], abs=2e-3 * cells)
+        size = max(abs(value) for value in full.ledger[name])
+        assert own.ledger[name] == pytest.approx(full.ledger[name], abs=2e-3 * size)
+
+
+@pytest.mark.xfail(strict=True, reason="cubature is not fitted to deaths: about 10 % off where they are 0.2 % of the cells")
+def test_deaths_in_the_ledger(reduced: ReducedEngine, samples: list[Sample], engine: SweepEngine) -> None:
+    problem = samples[2].problem
+    own, full = reduced.run(problem)[1], engine.run_many([problem], STEPS)[0][1]
+    size = max(abs(value) for value in full.ledger["cell_density:died"])
+    assert own.ledger["cell_density:died"] == pytest.approx(full.ledger["cell_density:died"], abs=2e-3 * size)
 
 
 def test_refusals(reduced: ReducedEngine, engine: SweepEngine, samples: list[Sample]) -> None:
