@@ -30,14 +30,13 @@ def positive_part(x: Scalar, width: Scalar) -> jax.Array:
     <x> = w ln(1 + exp(x/w)) = w (max(x/w, 0) + ln(1 + exp(-|x/w|))).
 
     Symbols: `x`, and `width` w in the unit of x. Returns the unit of x; w ln 2 at x = 0, slope 1/2 there.
-    Source: softplus; smoothing assumed. Validity: w > 0. Never overflows. The two sides are written as separate smooth
-    branches: max and |.| differentiate wrongly exactly at x = 0, which is the undeformed state.
+    Source: softplus; smoothing assumed. Validity: w > 0. Never overflows. |.| and max are written as choices whose two
+    sides agree at x = 0 in value and slopes of the whole: jnp.abs and jnp.maximum differentiate wrongly exactly there, which
+    is the undeformed state.
     """
     ratio = x / width
-    above = jnp.where(ratio > 0.0, ratio, 0.0)
-    below = jnp.where(ratio > 0.0, 0.0, ratio)
-    softplus = jnp.where(ratio > 0.0, above + jnp.log1p(jnp.exp(-above)), jnp.log1p(jnp.exp(below)))
-    return width * softplus
+    below = jnp.where(ratio > 0.0, -ratio, ratio)
+    return width * (jnp.where(ratio > 0.0, ratio, 0.0) + jnp.log1p(jnp.exp(below)))
 
 
 def fibre_strain(I1: Scalar, I4: Scalar, dispersion: Scalar) -> Scalar:

@@ -118,7 +118,8 @@ class _Backward:
         m = self.m
         solver = m.mechanics.solver
         kernels = m.kernels
-        entries = kernels.mechanics_tangent(self.t, m.rest, self.row[None], gag[None], self.prestress[None], q[None], share)
+        setting = kernels.mechanics_setting(self.t, m.rest, self.row[None], self.prestress[None])
+        entries = kernels.mechanics_tangent(self.t, m.rest, self.row[None], gag[None], setting, q[None], share)
         solver.factor(entries, ONE)
         multiplier = -jnp.asarray(solver.solve(np.asarray(q_bar)[None], ONE, transposed=True)[0])
         back = self.k.mechanics_back(self.t, self.points, self.row, gag, self.prestress, q, share, multiplier)

@@ -26,8 +26,9 @@ class AdjointKernels:
         self.shape_back = _back("shape_back", forms.deformed, ("points", "q"))
 
         def balance(t: Any, points: Any, row: Any, gag: Any, prestress: Any, q: Any, share: Any) -> Any:
-            load = forms.load(row) * share
-            return forms.mechanics_residual(t, mechanics.rest(t, points), row, gag, prestress, q, load, share)[0]
+            load, rest = forms.load(row) * share, mechanics.rest(t, points)
+            setting = forms.mechanics_setting(t, rest, row, prestress)
+            return forms.mechanics_residual(t, rest, row, gag, setting, q, load, share)[0]
 
         self.mechanics_back = _back("mechanics_back", balance, ("points", "row", "gag", "prestress", "", ""))
         self.renewed_back = _back("prestress_back", mechanics.renewed_prestress, ("points", "prestress", "q"))

@@ -47,15 +47,19 @@ class LaneForms:
         v = self.layout.unpack(row)
         return effective_load(v["loading.rest"], v["loading.active"], v["loading.rest_share"])
 
-    def mechanics_residual(
-        self, t: Tables, rest: Any, row: Any, gag: Any, prestress: Any, q: Any, load: Any, ramp: Any
-    ) -> tuple[Any, Any]:
-        """Out-of-balance forces (N), and the least distance of J from its bound; ``rest`` as from ``mechanics.rest``."""
-        return self.mechanics.residual(t, rest, self.layout.unpack(row), gag, prestress, q, load, ramp)
+    def mechanics_setting(self, t: Tables, rest: Any, row: Any, prestress: Any) -> dict[str, Any]:
+        """What the row and the prestress decide in the mechanics; ``rest`` as from ``mechanics.rest``."""
+        return self.mechanics.setting(rest, at_cells(self.layout.unpack(row), t["regions"]), prestress)
 
-    def mechanics_tangent(self, t: Tables, rest: Any, row: Any, gag: Any, prestress: Any, q: Any, ramp: Any) -> Any:
+    def mechanics_residual(
+        self, t: Tables, rest: Any, row: Any, gag: Any, setting: Any, q: Any, load: Any, ramp: Any
+    ) -> tuple[Any, Any]:
+        """Out-of-balance forces (N), and the least distance of J from its bound; ``setting`` from ``mechanics_setting``."""
+        return self.mechanics.residual(t, rest, self.layout.unpack(row), gag, setting, q, load, ramp)
+
+    def mechanics_tangent(self, t: Tables, rest: Any, row: Any, gag: Any, setting: Any, q: Any, ramp: Any) -> Any:
         """Element tangents (cells, own, own)."""
-        return self.mechanics.tangent(t, rest, self.layout.unpack(row), gag, prestress, q, ramp)
+        return self.mechanics.tangent(t, rest, self.layout.unpack(row), gag, setting, q, ramp)
 
     def solute_residual(self, t: Tables, row: Any, deformed: Any, pointwise: Any, signals: Any, c: Any, dt: Any) -> Any:
         """Balance of every solute at every vertex, with the cells after ``dt`` eliminated pointwise."""

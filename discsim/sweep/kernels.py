@@ -80,13 +80,14 @@ class Kernels:
         self.corner_volume = jax.jit(lambda t, x: corner_volumes(t, forms.mechanics.kinematics, x))
         self.start = over_lanes("start", forms.start, (None, None, 0))
         self.load = over_lanes("load", forms.load, (0,))
+        self.mechanics_setting = over_lanes("mechanics_setting", forms.mechanics_setting, (None, None, 0, 0))
         self.mechanics_residual = over_lanes("mechanics", forms.mechanics_residual, (None, None, 0, 0, 0, 0, 0, None))
         self.mechanics_tangent = over_lanes(
             "mechanics_tangent", lambda *a: forms.mechanics_tangent(*a).reshape(-1), (None, None, 0, 0, 0, 0, None)
         )
         self.renewed_prestress = over_lanes("prestress", forms.mechanics.renewed_prestress, (None, None, 0, 0))
         self.corner_margin = over_lanes(
-            "corner_margin", lambda t, x, row, q: forms.mechanics.corner_margin(t, x, layout.unpack(row), q), (None, None, 0, 0)
+            "corner_margin", lambda t, row, J: forms.mechanics.margin(t, layout.unpack(row), J), (None, 0, 0)
         )
         self.deformed = over_lanes("deformed", forms.deformed, (None, None, 0))
         # unknowns and balances are flat, vertex after vertex, as the linear solvers want them

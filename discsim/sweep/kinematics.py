@@ -48,13 +48,13 @@ class Kinematics(abc.ABC):
         """An in-plane vector with three components."""
         return (*components, *([0.0] * (3 - len(components))))
 
-    def fibres(self, angle: Any, x: tuple[Any, ...]) -> tuple[tuple[Any, ...], ...]:
-        """The two fibre families at +/- ``angle`` (rad) to the transverse plane, in cylinders around the axis.
+    def fibres(self, cosine: Any, sine: Any, x: tuple[Any, ...]) -> tuple[tuple[Any, ...], ...]:
+        """The two fibre families at +/- an angle to the transverse plane, in cylinders around the axis.
 
         One where both always stretch alike.
         """
-        around = [tensors.times(jnp.cos(angle), c) for c in self.circumferential(x)]
-        along = [tensors.times(jnp.sin(angle), c) for c in self.axis()]
+        around = [tensors.times(cosine, c) for c in self.circumferential(x)]
+        along = [tensors.times(sine, c) for c in self.axis()]
         pairs = list(zip(along, around, strict=True))
         return tuple(tensors.plus(a, b) for a, b in pairs), tuple(tensors.minus(a, b) for a, b in pairs)
 
@@ -94,8 +94,8 @@ class Axisymmetric(Kinematics):
     def circumferential(self, x: tuple[Any, ...]) -> tuple[Any, Any, Any]:
         return (0.0, 0.0, 1.0)
 
-    def fibres(self, angle: Any, x: tuple[Any, ...]) -> tuple[tuple[Any, ...], ...]:
-        return super().fibres(angle, x)[:1]  # there is no shear around the axis
+    def fibres(self, cosine: Any, sine: Any, x: tuple[Any, ...]) -> tuple[tuple[Any, ...], ...]:
+        return super().fibres(cosine, sine, x)[:1]  # there is no shear around the axis
 
     def axis(self) -> tuple[float, float, float]:
         return (0.0, 1.0, 0.0)

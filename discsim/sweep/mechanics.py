@@ -25,7 +25,7 @@ from discsim.sweep.tensors import Tensor
 class MechanicsForms:
     """Pure functions of tables ``t``, vertex coordinates, parameter values, and state arrays of one lane.
 
-    ``gag`` (cells, vertices per cell) reference amount; ``prestress`` (components, cells, points); ``q`` (free unknowns,), the
+    ``gag`` (cells, vertices per cell) reference amount; ``setting`` as from the method of that name; ``q`` (free unknowns,), the
     last one the axial displacement of the plate.
     """
 
@@ -45,24 +45,36 @@ class MechanicsForms:
             "plate_area": shape.plate_area(t, self.kinematics, points),
         }
 
+    def setting(self, rest: Any, parameters: Any, prestress: Any) -> dict[str, Any]:
+        """What parameters and prestress (components, cells, points) decide: once per lane and prestress, not per residual.
+
+        ``rest`` and ``parameters`` at any set of points, as for ``stress_law``.
+        """
+        angle = bound_material(self.model.material, parameters).fibre_angle(rest["annulus_position"])
+        return {
+            "prestress": prestress,
+            "stored": rest["weight"] / tensors.determinant(self.kinematics.unpack(prestress)),
+            "cosine": jnp.cos(angle),
+            "sine": jnp.sin(angle),
+        }
+
     def residual(
-        self, t: Tables, rest: Any, values: Any, gag: Any, prestress: Any, q: Any, load: Any, ramp: Any
+        self, t: Tables, rest: Any, values: Any, gag: Any, setting: Any, q: Any, load: Any, ramp: Any
     ) -> tuple[Any, Any]:
         """Out-of-balance forces on the free unknowns (N), and the least distance of J from its bound at the strain points."""
-        deformation, stress = self._element(t, rest, values, gag, prestress, ramp)
+        deformation, stress = self._element(t, rest, values, gag, setting, ramp)
         F, pull = jax.vjp(deformation, shape.cell_displacement(t, q))
         weighted, J = stage(t["always"], stress, *F)
         (forces,) = pull(weighted)
-        material = bound_material(self.model.material, at_cells(values, t["regions"]))
-        margin = jnp.min(J - material.lowest_jacobian())
+        margin = self.margin(t, values, J)
         assembled = jnp.zeros(self.count + 1).at[t["unknown"]].add(forces)[: self.count]
         return assembled.at[self.count - 1].add(load * rest["plate_area"]), margin
 
-    def tangent(self, t: Tables, rest: Any, values: Any, gag: Any, prestress: Any, q: Any, ramp: Any) -> Any:
+    def tangent(self, t: Tables, rest: Any, values: Any, gag: Any, setting: Any, q: Any, ramp: Any) -> Any:
         """Derivative of the element forces by the element displacements, (cells, own, own) with own = nodes per cell x dim."""
         u = shape.cell_displacement(t, q)
         own = u.shape[1] * u.shape[2]
-        deformation, stress = self._element(t, rest, values, gag, prestress, ramp)
+        deformation, stress = self._element(t, rest, values, gag, setting, ramp)
         F, push = jax.linearize(deformation, u)
         pull = jax.linear_transpose(push, u)
 
@@ -76,7 +88,7 @@ class MechanicsForms:
         columns = jax.vmap(column)(jnp.eye(own).reshape(own, 1, u.shape[1], u.shape[2]))
         return jnp.moveaxis(columns.reshape(own, u.shape[0], own), 0, 2)
 
-    def _element(self, t: Tables, rest: Any, values: Any, gag: Any, prestress: Any, ramp: Any) -> tuple[Any, Any]:
+    def _element(self, t: Tables, rest: Any, values: Any, gag: Any, setting: Any, ramp: Any) -> tuple[Any, Any]:
         """Two functions: components of F at the points from the displacements of the cells (linear), and ``stress_law``."""
         rule = t["strain"]
 
@@ -85,17 +97,17 @@ class MechanicsForms:
             return tuple(F[i][j] for i, j in self.kinematics.pattern)
 
         parameters = at_cells(values, t["regions"])
-        return deformation, self.stress_law(t, rest, parameters, gag @ rule["values"].T, prestress, ramp)
+        return deformation, self.stress_law(t, rest, parameters, gag @ rule["values"].T, setting, ramp)
 
-    def stress_law(self, t: Tables, rest: Any, parameters: Any, charged: Any, prestress: Any, ramp: Any) -> Any:
+    def stress_law(self, t: Tables, rest: Any, parameters: Any, charged: Any, setting: Any, ramp: Any) -> Any:
         """At any set of points: from the components of F the weighted stress that is their virtual-work partner, with J.
 
         ``rest``: ``positions``, ``weight`` and ``annulus_position`` of the points; ``charged``: GAG there, per reference volume.
         """
         x, weight, place = rest["positions"], rest["weight"], rest["annulus_position"]
         material = bound_material(self.model.material, parameters)
-        resting = self.kinematics.unpack(prestress)
-        families = self.kinematics.fibres(material.fibre_angle(place), x)
+        resting, stored = self.kinematics.unpack(setting["prestress"]), setting["stored"]
+        families = self.kinematics.fibres(setting["cosine"], setting["sine"], x)
         in_annulus = t["masks"]["in_inner_AF"] + t["masks"]["in_outer_AF"]
 
         def invariants(*F: Any) -> tuple[Any, ...]:
@@ -120,7 +132,6 @@ class MechanicsForms:
             found, pull = jax.vjp(invariants, *F)
             return pull(stage(t["always"], slopes, *found)), found[0]
 
-        stored = weight / tensors.determinant(resting)
         return stress
 
     @staticmethod
@@ -155,14 +166,10 @@ class MechanicsForms:
         cells, count = t["cells"].shape[0], t["strain"]["weights"].shape[0]
         return self.kinematics.pack(tensors.identity(), (cells, count))
 
-    def corner_jacobian(self, t: Tables, points: Any, q: Any) -> Any:
-        """J at (cell, vertex) pairs."""
-        return tensors.determinant(self.deformation(t, points, q, "corner"))
-
-    def corner_margin(self, t: Tables, points: Any, values: Any, q: Any) -> Any:
-        """Least distance of J from its bound at (cell, vertex) pairs."""
+    def margin(self, t: Tables, values: Any, jacobian: Any) -> Any:
+        """Least distance of J (cells, points) from its bound."""
         material = bound_material(self.model.material, at_cells(values, t["regions"]))
-        return jnp.min(self.corner_jacobian(t, points, q) - material.lowest_jacobian())
+        return jnp.min(jacobian - material.lowest_jacobian())
 
     def largest_displacement(self, t: Tables, q: Any) -> Any:
         """Largest component of the displacement at any node, mm."""

@@ -21,6 +21,7 @@ from discsim.sweep.newton import ChordNewton
 PRESTRESS_TOLERANCE = 1e-3  # mm, largest displacement left when the prestress is accepted (default_disc b)
 PRESTRESS_ROUNDS = 80
 PRESTRESS_RAMPS = 8
+RAMP_DECREASE = 0.02  # share of the residual that an increment may leave before the last
 MOST_PERSONS = 8  # whose prestress is kept for the next arm
 
 
@@ -61,7 +62,8 @@ class LaneModel:
         self.tables = kernels.tables
         forms = kernels.forms
         nf, ns = len(kernels.model.solutes), len(kernels.model.signals)
-        self.mechanics = ChordNewton(solver(kernels.mechanics_pattern(), lanes), lanes, absolute=1e-7, relative=1e-13)
+        mechanics = solver(kernels.mechanics_pattern(), lanes)
+        self.mechanics = ChordNewton(mechanics, lanes, absolute=1e-7, relative=1e-13, memory=6, patience=8)
         solutes = kernels.nodal_pattern(nf, forms.solutes.fixed, forms.solutes.coupled)
         self.nutrients = ChordNewton(solver(solutes, lanes), lanes, absolute=1e-10, relative=1e-14)
         self.signalling: ChordNewton | None = None
@@ -71,6 +73,8 @@ class LaneModel:
         self.mesh_hash = ""
         self._shape: Any = None
         self._shape_of: Any = None
+        self._setting: Any = None
+        self._setting_of: tuple[Any, Any] = (None, None)
         self._known: dict[bytes, tuple[Any, Any]] = {}
         # (displacement before, prestress before, displacement after) of every round, where gradients want to go back
         self.rounds: list[tuple[Any, Any, Any]] | None = None
@@ -81,7 +85,7 @@ class LaneModel:
         self.points = jnp.asarray(points)
         self.rest = self.kernels.rest(self.tables, self.points)
         self.corner_volume = np.asarray(self.kernels.corner_volume(self.tables, self.points))
-        self._shape_of = None
+        self._shape_of, self._setting_of = None, (None, None)
         self._known.clear()
         for newton in self.solvers():
             newton.forget()
@@ -121,24 +125,32 @@ class LaneModel:
     # ---- mechanics
 
     def _solve_mechanics(
-        self, q: Any, load: np.ndarray, active: np.ndarray, ramp: float, corners: bool
+        self, q: Any, load: np.ndarray, active: np.ndarray, ramp: float, corners: bool, decrease: float = 0.0
     ) -> tuple[Any, np.ndarray]:
-        kernels, gag = self.kernels, self.state.pointwise[:, self.kernels.forms.gag]
+        kernels, gag, setting = self.kernels, self.state.pointwise[:, self.kernels.forms.gag], self._mechanics_setting()
 
         def residual(q: Any) -> tuple[Any, Any]:
-            return kernels.mechanics_residual(self.tables, self.rest, self.rows, gag, self.prestress, q, load, ramp)
+            return kernels.mechanics_residual(self.tables, self.rest, self.rows, gag, setting, q, load, ramp)
 
         def tangent(q: Any) -> Any:
-            return kernels.mechanics_tangent(self.tables, self.rest, self.rows, gag, self.prestress, q, ramp)
+            return kernels.mechanics_tangent(self.tables, self.rest, self.rows, gag, setting, q, ramp)
 
-        found, outcome = self.mechanics.solve(q, active, residual, tangent)
+        found, outcome = self.mechanics.solve(q, active, residual, tangent, decrease)
         good = outcome.converged
         self.fail(active & ~good, Status.NONCONVERGED, "mechanics did not converge (residual {:.2g} N)", outcome.norm)
         if corners and good.any():
-            inside = np.asarray(kernels.corner_margin(self.tables, self.points, self.rows, found)) > 0.0
+            jacobian = self._deformed(found)["corner_jacobian"]
+            inside = np.asarray(kernels.corner_margin(self.tables, self.rows, jacobian)) > 0.0
             self.fail(good & ~inside, Status.UNPHYSICAL, "volume ratio below the bound of the swelling law")
             good = good & inside
         return found, good
+
+    def _mechanics_setting(self) -> Any:
+        """What parameters and prestress decide, worked out once for both."""
+        of = (self.rows, self.prestress)
+        if self._setting_of[0] is not of[0] or self._setting_of[1] is not of[1]:
+            self._setting, self._setting_of = self.kernels.mechanics_setting(self.tables, self.rest, *of), of
+        return self._setting
 
     def reach(self, load: np.ndarray, active: np.ndarray, guess: Any = None, halvings: int = 5) -> np.ndarray:
         """Equilibrium at ``load`` (lanes,) MPa, in smaller increments where one jump does not converge; returns who did."""
@@ -194,7 +206,8 @@ class LaneModel:
         good = active.copy()
         for step in range(1, PRESTRESS_RAMPS + 1):
             share = step / PRESTRESS_RAMPS
-            q, good = self._solve_mechanics(q, self.load * share, good, share, False)
+            on_the_way = 0.0 if step == PRESTRESS_RAMPS else RAMP_DECREASE
+            q, good = self._solve_mechanics(q, self.load * share, good, share, False, on_the_way)
         seeking = good.copy()
         for _ in range(PRESTRESS_ROUNDS):
             before, earlier = q, self.prestress
@@ -219,10 +232,11 @@ class LaneModel:
 
     # ---- solutes, cells, signals
 
-    def _deformed(self) -> Any:
-        """Geometry of the present shape, worked out once per shape."""
-        if self._shape_of is not self.state.q:
-            self._shape, self._shape_of = self.kernels.deformed(self.tables, self.points, self.state.q), self.state.q
+    def _deformed(self, q: Any = None) -> Any:
+        """Geometry of a shape (by default the present one), worked out once per shape."""
+        q = self.state.q if q is None else q
+        if self._shape_of is not q:
+            self._shape, self._shape_of = self.kernels.deformed(self.tables, self.points, q), q
         return self._shape
 
     def _solve_solutes(self, deformed: Any, dt: np.ndarray, active: np.ndarray, guess: Any) -> tuple[Any, np.ndarray]:

@@ -149,22 +149,24 @@ class Twins:
         """Least distance of the volume ratio from its bound, at the strain points and at vertices."""
         mechanics, spaces, kernels = self.model.mechanics, self.model.spaces, self.kernels
         reference = [mechanics._margin.eval(spaces.mesh, spaces.cells).min(), mechanics._corner_margin().min()]
-        at_corners = kernels.corner_margin(kernels.tables, self.points, self.row, self.q[None])
+        deformed = kernels.deformed(kernels.tables, self.points, self.q[None])
+        at_corners = kernels.corner_margin(kernels.tables, self.row, deformed["corner_jacobian"])
         return np.array(reference), np.array([float(self._mechanics()[1]), float(at_corners[0])])
 
     def _mechanics(self) -> tuple[np.ndarray, Any]:
         kernels, gag = self.kernels, self.pointwise[self.kernels.forms.gag][None]
         force, margin = kernels.mechanics_residual(
-            kernels.tables, self.rest, self.row, gag, self.prestress[None], self.q[None], np.array([self.load]), self.ramp
+            kernels.tables, self.rest, self.row, gag, self._setting(), self.q[None], np.array([self.load]), self.ramp
         )
         return np.asarray(force[0]), margin[0]
+
+    def _setting(self) -> Any:
+        return self.kernels.mechanics_setting(self.kernels.tables, self.rest, self.row, self.prestress[None])
 
     def stiffness(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
         """Derivative of the forces."""
         kernels, gag = self.kernels, self.pointwise[self.kernels.forms.gag][None]
-        entries = kernels.mechanics_tangent(
-            kernels.tables, self.rest, self.row, gag, self.prestress[None], self.q[None], self.ramp
-        )
+        entries = kernels.mechanics_tangent(kernels.tables, self.rest, self.row, gag, self._setting(), self.q[None], self.ramp)
         return _csr(self.model.mechanics._reduced_jacobian(self.q)), assembled(kernels.mechanics_pattern(), entries[0])
 
     def prestresses(self) -> tuple[np.ndarray, np.ndarray]:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from discsim.study import sweep_folder
-from discsim.study.config import resolve, study_from_text
+from discsim.study.config import read_study, resolve, study_from_text
 from discsim.study.environment import MissingTool
 from discsim.study.store import ResultError
 from discsim.study.study import Study
@@ -26,6 +26,7 @@ from discsim.study.sweep_run import SweepOutcome, SweepProgress, open_ensemble, 
 from discsim.study.sweep_state import load_state
 
 FAKES = Path(__file__).parents[1] / "fakes"
+SHIPPED = Path(__file__).resolve().parents[2] / "experiments" / "cells_vs_gene" / "study.toml"
 Run = Callable[..., SweepOutcome]
 
 
@@ -144,6 +145,23 @@ def test_one_worker_gives_the_same_numbers_as_two(finished: Path, tmp_path: Path
         for readout in one.units:
             np.testing.assert_array_equal(one.values[scenario][readout], two.values[scenario][readout])
     assert load_manifest(tmp_path / "s").steps == load_manifest(finished).steps
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
+    """With the engine that computes, on the shipped study: not to a tolerance, but the same bits."""
+    study = read_study(SHIPPED, ("duration=30 day", 'output.times=["0 day", "30 day"]', "disc.mesh_level=1"))
+    found = []
+    for workers in (1, 2):
+        folder = tmp_path / str(workers)
+        run_sweep(study, folder, SweepOptions(engine="sweep", samples=4, batch=1, workers=workers), lambda progress: None)
+        found.append(open_ensemble(folder))
+    one, two = found
+    assert set(one.scenarios) == {"untreated", "cells", "gene", "both"}
+    for scenario in one.scenarios:
+        for readout in one.units:
+            assert np.isfinite(one.values[scenario][readout]).all()
+            np.testing.assert_array_equal(one.values[scenario][readout], two.values[scenario][readout])
 
 
 def test_a_killed_worker_costs_its_batch_one_more_start(tmp_path: Path, orders: Path, run: Run) -> None:

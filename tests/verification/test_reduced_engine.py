@@ -104,9 +104,8 @@ def test_with_every_point_the_residuals_are_those_of_the_full_engine(engine: Swe
     c = np.stack([m @ np.asarray(a)[:3] for m in solutes], axis=1)
     s, dt = course.signals[at], 3e6
 
-    full, _ = forms.mechanics_residual(
-        model.tables, model.rest, row, pointwise[forms.gag], course.prestress, q, forms.load(row), 1.0
-    )
+    setting = forms.mechanics_setting(model.tables, model.rest, row, course.prestress)
+    full, _ = forms.mechanics_residual(model.tables, model.rest, row, pointwise[forms.gag], setting, q, forms.load(row), 1.0)
     assert_close(own.forces(t, row, flat[forms.gag], prestress, b), displacement.T @ np.asarray(full))
     shape, deformed = own.shape(t, b), forms.deformed(model.tables, model.points, q)
     balance = np.asarray(forms.solute_residual(model.tables, row, deformed, pointwise, s, c, dt))
@@ -173,6 +172,7 @@ def test_bars_above_the_tolerance_lead_to_full_order(training: Training, samples
 
 def test_neighbours_and_traces(reduced: ReducedEngine, samples: list[Sample]) -> None:
     problems = [sample.problem for sample in samples[:4]]
+    reduced.run_many([samples[4].problem], STEPS)  # compiles, if no test before did
     before = {name: count for name, count in traces.items() if name.startswith("reduced")}
     together = reduced.run_many(problems, STEPS)
     alone = [reduced.run_many([problem], STEPS)[0] for problem in problems]

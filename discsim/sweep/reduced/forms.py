@@ -96,8 +96,8 @@ class ReducedForms:
         """The stress law at the strain points; ``gag`` (pairs, 1)."""
         table = t["strain"]
         parameters = at_cells(self.layout.unpack(row), table["regions"])
-        charged = table["from_pairs"] @ gag
-        return self.full.mechanics.stress_law(table, table, parameters, charged, prestress, ramp)
+        charged, setting = table["from_pairs"] @ gag, self.full.mechanics.setting(table, parameters, prestress)
+        return self.full.mechanics.stress_law(table, table, parameters, charged, setting, ramp)
 
     def forces(self, t: Tables, row: Any, gag: Any, prestress: Any, b: Any) -> Any:
         """Out-of-balance force on every mode (N)."""
