@@ -58,7 +58,7 @@ class Tolerances:
     rate: float = 1e-10
 
 
-# For thousands of samples: changes no readout by more than 1e-5 of itself in ten years (benchmarks/sweep.py), and takes half of
+# For thousands of samples: changes no readout by more than 2e-5 of itself in ten years (benchmarks/sweep.py), and takes half of
 # the iterations.
 SWEEP_TOLERANCES = Tolerances(1e-3, 1e-7)
 

@@ -63,7 +63,7 @@ class LaneModel:
         forms = kernels.forms
         nf, ns = len(kernels.model.solutes), len(kernels.model.signals)
         mechanics = solver(kernels.mechanics_pattern(), lanes)
-        self.mechanics = ChordNewton(mechanics, lanes, absolute=1e-7, relative=1e-13, memory=6, patience=8)
+        self.mechanics = ChordNewton(mechanics, lanes, absolute=1e-7, relative=1e-13, memory=6)
         solutes = kernels.nodal_pattern(nf, forms.solutes.fixed, forms.solutes.coupled)
         self.nutrients = ChordNewton(solver(solutes, lanes), lanes, absolute=1e-10, relative=1e-14)
         self.signalling: ChordNewton | None = None
