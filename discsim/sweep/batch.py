@@ -62,7 +62,9 @@ class BatchRun:
     def begin(self) -> None:
         """Start states and events at time zero; lanes that fail say why in their record."""
         model = self.model
-        model.mechanics.absolute, model.nutrients.absolute = self.problem.tolerances.force, self.problem.tolerances.rate
+        tolerances = self.problem.tolerances
+        model.mechanics.absolute, model.nutrients.absolute = tolerances.force, tolerances.rate
+        model.mechanics.rough = model.nutrients.rough = tolerances.rough
         model.begin(self.rows)
         active = self._mask(lambda lane: True)
         at_rest = self._mask(lambda lane: lane.arm.start == "homeostasis")

@@ -73,7 +73,7 @@ class BlockTridiagonal(LinearSolver):
         filler.reshape(m * b, b)[np.arange(len(inner), m * b), np.arange(len(inner), m * b) % b] = 1.0
         self._filler = jnp.asarray(filler)
 
-    def factor(self, entries: Any, which: np.ndarray) -> None:
+    def factor(self, entries: Any, which: np.ndarray, rough: bool = False) -> None:
         entries = jnp.asarray(entries).reshape(self.lanes, -1)
         fresh = _factor_all(self._shape(), self._flat, self._keep, self._filler, entries)
         if self._factor is None:

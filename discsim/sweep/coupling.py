@@ -15,6 +15,18 @@ from discsim.sweep.forms import LaneForms
 
 def couplings(forms: LaneForms, names: tuple[str, ...]) -> np.ndarray:
     """(fields, fields): whether rate or diffusivity of the first can depend on the second; the diagonal is always true."""
+    rates, diffusivities = _reads(forms, names)
+    found: np.ndarray = rates | diffusivities | np.eye(len(names), dtype=bool)
+    return found
+
+
+def diffusivities_read(forms: LaneForms, names: tuple[str, ...]) -> bool:
+    """Whether any diffusivity of these fields can depend on one of them."""
+    return bool(_reads(forms, names)[1].any())
+
+
+def _reads(forms: LaneForms, names: tuple[str, ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Two masks (fields, fields): whether the rate of the first can depend on the second, and whether its diffusivity can."""
     model = forms.model
     number = jnp.ones(())
     parameters = {path: number for path in forms.layout.columns}
@@ -30,7 +42,7 @@ def couplings(forms: LaneForms, names: tuple[str, ...]) -> np.ndarray:
             cells, _ = model.advance_cells(parameters, pointwise, nodal, number, masks, number)
             changes = model.changes(parameters, {**pointwise, **cells}, nodal, number, masks)
         rates = model.solute_rates(changes) | (model.signal_rates(changes, nodal) if model.signals else {})
-        return [number * (rates[name] + 0.0) + number * diffusivity[name] for name in names]
+        return [number * (rates[name] + 0.0) for name in names] + [number * diffusivity[name] for name in names]
 
     jaxpr = jax.make_jaxpr(laws)([number] * len(names)).jaxpr
     reads: dict[Any, frozenset[int]] = {variable: frozenset([i]) for i, variable in enumerate(jaxpr.invars)}
@@ -38,8 +50,8 @@ def couplings(forms: LaneForms, names: tuple[str, ...]) -> np.ndarray:
         known = [reads.get(v, frozenset()) for v in equation.invars if not isinstance(v, jax.extend.core.Literal)]
         together = frozenset().union(*known)
         reads |= dict.fromkeys(equation.outvars, together)
-    found = np.eye(len(names), dtype=bool)
+    found = np.zeros((2 * len(names), len(names)), dtype=bool)
     for row, variable in enumerate(jaxpr.outvars):
         if not isinstance(variable, jax.extend.core.Literal):
             found[row, list(reads.get(variable, frozenset()))] = True
-    return found
+    return found[: len(names)], found[len(names) :]

@@ -75,6 +75,17 @@ class LaneForms:
         rates = self.solute_gain(t, values, deformed, named, dt)
         return self.solutes.tangent(t, values, deformed, named, others, c, rates)
 
+    def solute_spread(self, t: Tables, row: Any, deformed: Any, pointwise: Any, signals: Any, c: Any) -> Any:
+        """``Diffusion.spread`` of the solutes at the shape ``deformed``."""
+        values, named, others = self.lane(t, row, pointwise, signals)
+        return self.solutes.spread(t, values, deformed, named, others, c[t["cells"]])
+
+    def signal_spread(self, t: Tables, row: Any, deformed: Any, pointwise: Any, c: Any, s: Any) -> Any:
+        """``Diffusion.spread`` of the signals."""
+        assert self.signals is not None
+        values, named, others = self._signal_lane(t, row, pointwise, c)
+        return self.signals.spread(t, values, deformed, named, others, s[t["cells"]])
+
     def advance(self, t: Tables, row: Any, deformed: Any, pointwise: Any, signals: Any, c: Any, dt: Any) -> tuple[Any, Any]:
         """All pointwise fields after ``dt`` with the solutes ``c`` of its end, and the ledger (cell fields, 4) of the part."""
         values, named, others = self.lane(t, row, pointwise, signals)

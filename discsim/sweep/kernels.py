@@ -13,7 +13,7 @@ import numpy as np
 from discsim.problem.discretisation import Discretisation
 from discsim.problem.point import PointModel
 from discsim.problem.problem import Problem
-from discsim.sweep.coupling import couplings
+from discsim.sweep.coupling import couplings, diffusivities_read
 from discsim.sweep.forms import LaneForms
 from discsim.sweep.inputs import Layout
 from discsim.sweep.linsolve import Pattern
@@ -70,6 +70,8 @@ class Kernels:
         for part in (forms.solutes, forms.signals):
             if part is not None:
                 part.separate(couplings(forms, part.names))
+        self.fixed_solute_spread = not diffusivities_read(forms, self.model.solutes)
+        self.fixed_signal_spread = bool(self.model.signals) and not diffusivities_read(forms, self.model.signals)
         self.readouts = problem.readouts
 
         def over_lanes(name: str, function: Callable[..., Any], axes: tuple[Any, ...]) -> Any:
@@ -95,6 +97,8 @@ class Kernels:
         self.solute_tangent = over_lanes(
             "solutes_tangent", flat(forms.solute_tangent, 5, len(self.model.solutes)), (None, *lane[:6])
         )
+        self.solute_spread = over_lanes("solutes_spread", forms.solute_spread, (None, *lane[:5]))
+        self.signal_spread = over_lanes("signals_spread", forms.signal_spread, (None, *lane[:5]))
         self.solute_levels = over_lanes("levels", lambda row, c: forms.solutes.with_levels(layout.unpack(row), c), (0, 0))
         self.advance = over_lanes("advance", forms.advance, (None, *lane[:6]))
         self.signal_residual = over_lanes("signals", flat(forms.signal_residual, 5, len(self.model.signals)), (None, *lane[:7]))
@@ -119,13 +123,12 @@ class Kernels:
     def nodal_pattern(self, count: int, fixed: np.ndarray, coupled: np.ndarray) -> Pattern:
         """Pattern of ``count`` fields at vertices: element matrices first, facet matrices (diagonal in the fields) after them.
 
-        ``coupled`` (count, count): whether a field's balance reads another field at all.
+        ``coupled`` (count, count): whether a field's balance reads another field at all; in the order of ``Diffusion.tangent``.
         """
         d = self.discretisation
-        cells = (d.cells[:, :, None] * count + np.arange(count)).reshape(len(d.cells), -1)
-        rows, columns = _pairs(cells)
-        together = coupled[rows % count, columns % count]
-        rows = np.where(together, rows, -1)
+        of, by = np.nonzero(coupled)
+        cell_rows, cell_columns = _pairs(d.cells)
+        rows, columns = cell_rows[..., None] * count + of, cell_columns[..., None] * count + by
         on_facets = d.cells[d.facet_cells]
         facet_rows, facet_columns = _pairs(on_facets)
         fields = np.arange(count)

@@ -48,8 +48,11 @@ class LinearSolver(abc.ABC):
     def __init__(self, pattern: Pattern, lanes: int) -> None: ...
 
     @abc.abstractmethod
-    def factor(self, entries: Any, which: np.ndarray) -> None:
-        """New factors for the lanes in the mask ``which``; ``entries`` (lanes, entries) in the order of the pattern."""
+    def factor(self, entries: Any, which: np.ndarray, rough: bool = False) -> None:
+        """New factors for the lanes in the mask ``which``; ``entries`` (lanes, entries) in the order of the pattern.
+
+        ``rough``: a solution to some five digits will do, because residuals correct it; a solver may then keep less.
+        """
 
     @abc.abstractmethod
     def solve(self, vectors: Any, which: np.ndarray, transposed: bool = False) -> Any:
@@ -74,10 +77,12 @@ class SparseDirect(LinearSolver):
         self._blocks = [_Block(np.flatnonzero(part == number), rows, columns) for number in range(count)]
         self._entries: list[np.ndarray | None] = [None] * lanes
         self._factors: list[dict[int, Any]] = [{} for _ in range(lanes)]
+        self._rough = [False] * lanes
 
-    def factor(self, entries: Any, which: np.ndarray) -> None:
+    def factor(self, entries: Any, which: np.ndarray, rough: bool = False) -> None:
         entries = np.asarray(entries)
         for lane in np.flatnonzero(which):
+            self._rough[lane] = rough
             self._entries[lane] = np.concatenate([entries[lane].reshape(-1)[self._keep], self._held])
             self._factors[lane] = {}
 
@@ -94,7 +99,7 @@ class SparseDirect(LinearSolver):
                 if not given.any():
                     continue
                 if number not in factors:
-                    factors[number] = block.factor(entries)
+                    factors[number] = block.factor(entries, self._rough[lane])
                 solved = np.nan if factors[number] is None else factors[number].solve(given, trans="T" if transposed else "N")
                 found[lane, block.order] = solved
         return found
@@ -115,14 +120,34 @@ class _Block:
         self._indices = (slots % size).astype(np.int32)
         self._indptr = np.searchsorted(slots // size, np.arange(size + 1)).astype(np.int32)
 
-    def factor(self, entries: np.ndarray) -> Any:
+    def factor(self, entries: np.ndarray, rough: bool) -> Any:
         """SuperLU's factor, or none where the matrix is singular or not finite (Newton's method takes it from there)."""
         data = np.bincount(self._slot, weights=entries[self._mine], minlength=len(self._indices))
+        size = float(np.abs(data).max()) if rough else 1.0
+        if rough:
+            with np.errstate(all="ignore"):
+                data = (data / size).astype(np.float32)
         matrix = sparse.csc_matrix((data, self._indices, self._indptr), shape=(self._size, self._size))
         try:
-            return splu(matrix, permc_spec="NATURAL", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
+            found = splu(matrix, permc_spec="NATURAL", diag_pivot_thresh=0.0, options={"SymmetricMode": True})
         except RuntimeError:
             return None
+        return _Single(found, size) if rough else found
+
+
+class _Single:
+    """A factor in single precision of a matrix over ``size``: its solves are bound by memory, and this is half of it."""
+
+    def __init__(self, factor: Any, size: float) -> None:
+        self._factor, self._size = factor, size
+
+    def solve(self, vector: np.ndarray, trans: str) -> np.ndarray:
+        """Solution, in double precision to some digits; the range of numbers is not that of single precision."""
+        length = float(np.linalg.norm(vector))
+        with np.errstate(all="ignore"):
+            found = self._factor.solve((vector / length).astype(np.float32), trans=trans)
+        solution: np.ndarray = found.astype(float) * (length / self._size)
+        return solution
 
 
 def _fill_reducing(rows: np.ndarray, columns: np.ndarray, size: int) -> np.ndarray:

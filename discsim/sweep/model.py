@@ -21,7 +21,7 @@ from discsim.sweep.newton import ChordNewton
 PRESTRESS_TOLERANCE = 1e-3  # mm, largest displacement left when the prestress is accepted (default_disc b)
 PRESTRESS_ROUNDS = 80
 PRESTRESS_RAMPS = 8
-RAMP_DECREASE = 0.02  # share of the residual that an increment may leave before the last
+RAMP_DECREASE = 0.2  # share of the residual that an increment may leave before the last
 MOST_PERSONS = 8  # whose prestress is kept for the next arm
 
 
@@ -241,14 +241,17 @@ class LaneModel:
 
     def _solve_solutes(self, deformed: Any, dt: np.ndarray, active: np.ndarray, guess: Any) -> tuple[Any, np.ndarray]:
         kernels, state = self.kernels, self.state
-        like = state.solutes.shape
+        like, shape = state.solutes.shape, deformed
+        if kernels.fixed_solute_spread:
+            given = (self.tables, self.rows, deformed, state.pointwise, state.signals, state.solutes)
+            shape = deformed | {"spread": kernels.solute_spread(*given)}
 
         def residual(x: Any) -> tuple[Any, Any]:
-            r = kernels.solute_residual(self.tables, self.rows, deformed, state.pointwise, state.signals, x, dt)
+            r = kernels.solute_residual(self.tables, self.rows, shape, state.pointwise, state.signals, x, dt)
             return r, np.ones(self.lanes)
 
         def tangent(x: Any) -> Any:
-            return kernels.solute_tangent(self.tables, self.rows, deformed, state.pointwise, state.signals, x, dt)
+            return kernels.solute_tangent(self.tables, self.rows, shape, state.pointwise, state.signals, x, dt)
 
         def solve(start: Any, which: np.ndarray) -> tuple[Any, Any]:
             held = np.asarray(kernels.solute_levels(self.rows, start)) if kernels.forms.solutes.levels else np.asarray(start)
@@ -298,14 +301,17 @@ class LaneModel:
             return active
         kernels, state, like = self.kernels, self.state, self.state.signals.shape
         inverse = 1.0 / np.where(dt > 0.0, dt, 1.0)
-        deformed, old = self._last_deformed, state.signals
+        shape, old = self._last_deformed, state.signals
+        if kernels.fixed_signal_spread:
+            given = (self.tables, self.rows, shape, state.pointwise, state.solutes, old)
+            shape = shape | {"spread": kernels.signal_spread(*given)}
 
         def residual(x: Any) -> tuple[Any, Any]:
-            r = kernels.signal_residual(self.tables, self.rows, deformed, state.pointwise, state.solutes, x, old, inverse)
+            r = kernels.signal_residual(self.tables, self.rows, shape, state.pointwise, state.solutes, x, old, inverse)
             return r, np.ones(self.lanes)
 
         def tangent(x: Any) -> Any:
-            return kernels.signal_tangent(self.tables, self.rows, deformed, state.pointwise, state.solutes, x, inverse)
+            return kernels.signal_tangent(self.tables, self.rows, shape, state.pointwise, state.solutes, x, inverse)
 
         # Signals differ by orders of magnitude in size and are linear here: one solve with a fresh factor gets each of them
         # to round-off, which a chord and one common norm would not.

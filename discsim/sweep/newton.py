@@ -74,8 +74,9 @@ class Secants:
 
 
 class ChordNewton:
-    """Solves F(x) = 0 for every active lane; ``memory``: pairs of changes that are kept (0: the old factor alone).
+    """Solves F(x) = 0 for every active lane.
 
+    ``memory``: pairs of changes that are kept (0: the old factor alone).
     Pairs pay where factors and residuals are dear (mechanics: 1.9 times fewer iterations in ten years). They leave the residual
     anywhere below its goal, where the old factor alone ends far below it and in no soft direction: minima of nutrients, which
     follow soft directions, were less smooth with them at the same goal.
@@ -93,6 +94,7 @@ class ChordNewton:
         most: int = 40,
     ) -> None:
         self.solver, self.lanes, self.memory = solver, lanes, memory
+        self.rough = False  # kept factors of some five digits will do
         self._secants: Secants | None = None
         self.absolute, self.relative, self.patience, self.most = absolute, relative, patience, most
         self.fresh_needed = np.ones(lanes, dtype=bool)
@@ -165,7 +167,7 @@ class ChordNewton:
     def _refresh(self, which: np.ndarray, x: Any, tangent: Tangent) -> None:
         self._made = which
         if which.any():
-            self.solver.factor(tangent(x), which)
+            self.solver.factor(tangent(x), which, self.rough)
             self.factorisations += which
             self.fresh_needed = self.fresh_needed & ~which
             if self._secants is not None:

@@ -122,7 +122,10 @@ class Diffusion:
     def tangent(
         self, t: Tables, values: Any, deformed: Any, pointwise: Any, others: Any, c: Any, rates: Rates
     ) -> tuple[Any, Any]:
-        """Element matrices (cells, own, own), own = vertices per cell x fields, and facet matrices (facets, v, v, fields)."""
+        """Element matrices (cells, v, v, pairs) and facet matrices (facets, v, v, fields), v the vertices of a cell or facet.
+
+        A pair (``pairs``) is a field whose balance reads a field; pairs that are not there are no zeros either.
+        """
         at = c[t["cells"]]
         corners, fields = at.shape[1], at.shape[2]
         # one direction per corner and colour: fields of one colour never meet in a balance, so their columns come apart again
@@ -134,11 +137,17 @@ class Diffusion:
 
         _, push = jax.linearize(element, at)
         pushed = jax.vmap(lambda d: push(jnp.broadcast_to(d, at.shape)))(directions)
-        pushed = pushed.reshape(corners, -1, *at.shape)[:, self.colours]  # (corner, field, cells, own corner, own field)
-        columns = jnp.einsum("vfcwk,kf->cwkvf", pushed, jnp.asarray(self.coupled, dtype=float))
+        pushed = pushed.reshape(corners, -1, *at.shape)  # (corner, colour, cells, own corner, own field)
+        columns = jnp.stack([pushed[:, self.colours[by], :, :, of] for of, by in zip(*self.pairs, strict=True)])
         exchange, _ = self.exchange(t, values)
         facets = self.exchange_matrix(t, deformed)[:, :, :, None] * exchange[:, None, None, :]
-        return columns.reshape(at.shape[0], corners * fields, corners * fields), facets
+        return jnp.transpose(columns, (2, 3, 1, 0)), facets
+
+    @property
+    def pairs(self) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the field of a balance and of the field it reads, of every pair."""
+        of, by = np.nonzero(self.coupled)
+        return of, by
 
     def exchange_matrix(self, t: Tables, deformed: Any) -> Any:
         """int phi_v phi_w dA on every facet, (facets, v, v)."""
@@ -158,18 +167,27 @@ class Diffusion:
 
     def _element(self, t: Tables, values: Any, deformed: Any, pointwise: Any, others: Any, at: Any, rates: Rates) -> Any:
         """Contributions of each cell, (cells, vertices per cell, fields); ``at`` has that shape too."""
-        diffusivity = self._diffusivity(t, values, deformed, pointwise, others, at)
-        slopes, metric = deformed["gradients"], deformed["metric"]
+        spread = deformed.get("spread")
+        if spread is None:
+            spread = self.spread(t, values, deformed, pointwise, others, at)
+        slopes = deformed["gradients"]
         dim = range(slopes.shape[0])
-        nodal = {name: at[:, :, i] for i, name in enumerate(self.names)} | others
-        gain = rates(nodal)
+        gain = rates({name: at[:, :, i] for i, name in enumerate(self.names)} | others)
         found = []
         for index, name in enumerate(self.names):
             grad = [jnp.sum(slopes[j] * at[:, :, index], axis=1) for j in dim]
-            spread = [[jnp.sum(diffusivity[name] * metric[i, j], axis=1) for j in dim] for i in dim]
-            flux = [sum(spread[i][j] * grad[j] for j in dim) for i in dim]
+            flux = [sum(spread[index, i, j] * grad[j] for j in dim) for i in dim]
             found.append(sum((slopes[i] * jnp.asarray(flux[i])[:, None] for i in dim), start=-gain[name]))
         return jnp.stack(found, axis=2)
+
+    def spread(self, t: Tables, values: Any, deformed: Any, pointwise: Any, others: Any, at: Any) -> Any:
+        """int D J F^-1 F^-T dV of every field over every cell, (fields, dim, dim, cells): with slopes it makes fluxes.
+
+        Where no diffusivity reads the unknowns (``coupling.diffusivities_read``) it is the same in all iterations of a solve and
+        may be handed to ``residual`` and ``tangent`` as ``deformed["spread"]``.
+        """
+        diffusivity, metric = self._diffusivity(t, values, deformed, pointwise, others, at), deformed["metric"]
+        return jnp.stack([jnp.sum(diffusivity[name] * metric, axis=3) for name in self.names])
 
     def _diffusivity(self, t: Tables, values: Any, deformed: Any, pointwise: Any, others: Any, at: Any) -> Any:
         values_there = t["flux"]["values"]
