@@ -195,15 +195,18 @@ class Twins:
 
     def _solute_arguments(self) -> tuple[Any, ...]:
         pointwise, signals, c = self.pointwise[None], self.signals[None], self.solutes.reshape(1, -1)
-        return self.kernels.tables, self.row, self.deformed, pointwise, signals, c, np.array([self.dt])
+        shape = self.deformed
+        if self.kernels.fixed_solute_spread:  # as a run has it: worked out once a solve, at whatever values that began with
+            given = (self.kernels.tables, self.row, shape, pointwise, signals, 0.6 * self.solutes[None])
+            shape = shape | {"spread": self.kernels.solute_spread(*given)}
+        return self.kernels.tables, self.row, shape, pointwise, signals, c, np.array([self.dt])
 
     def signal_balances(self) -> tuple[np.ndarray, np.ndarray]:
         """Balance of every signal at every vertex over a step, (vertices, signals)."""
         kernels, like = self.kernels, self.signals.shape
         assert self.model.signalling is not None
         reference = self.model.signalling.transport.residual(self.signals.reshape(-1)).reshape(like).copy()
-        given = (kernels.tables, self.row, self.deformed, self.pointwise[None], self.solutes[None], self.signals.reshape(1, -1))
-        found = kernels.signal_residual(*given, self.old_signals[None], np.array([1.0 / self.dt]))
+        found = kernels.signal_residual(*self._signal_arguments(), self.old_signals[None], np.array([1.0 / self.dt]))
         return reference, np.asarray(found[0]).reshape(like)
 
     def signal_tangents(self) -> tuple[sparse.csr_matrix, sparse.csr_matrix]:
@@ -212,9 +215,15 @@ class Twins:
         assert self.model.signalling is not None and kernels.forms.signals is not None
         diffusion = kernels.forms.signals
         pattern = kernels.nodal_pattern(len(self.signal_names), diffusion.fixed, diffusion.coupled)
-        given = (kernels.tables, self.row, self.deformed, self.pointwise[None], self.solutes[None], self.signals.reshape(1, -1))
-        entries = kernels.signal_tangent(*given, np.array([1.0 / self.dt]))
+        entries = kernels.signal_tangent(*self._signal_arguments(), np.array([1.0 / self.dt]))
         return _csr(self.model.signalling.transport._jacobian(self.signals.reshape(-1))), assembled(pattern, entries[0])
+
+    def _signal_arguments(self) -> tuple[Any, ...]:
+        pointwise, c, shape = self.pointwise[None], self.solutes[None], self.deformed
+        if self.kernels.fixed_signal_spread:
+            given = (self.kernels.tables, self.row, shape, pointwise, c, 0.6 * self.signals[None])
+            shape = shape | {"spread": self.kernels.signal_spread(*given)}
+        return self.kernels.tables, self.row, shape, pointwise, c, self.signals.reshape(1, -1)
 
     def volumes(self) -> tuple[np.ndarray, np.ndarray]:
         """Current volume of every vertex, mm3."""

@@ -134,3 +134,22 @@ def test_before_any_factor_there_is_no_number(kind: type[LinearSolver], patterns
     pattern = patterns["solutes"]
     found = np.asarray(kind(pattern, LANES).solve(np.ones((LANES, pattern.size)), np.array([True, False, False])))
     assert np.isnan(found[0]).all()
+
+
+@pytest.mark.parametrize("size", [1e-30, 1.0, 1e30])
+@pytest.mark.parametrize("transposed", [False, True])
+def test_rough_factors_are_good_to_some_digits_at_any_size(
+    size: float, transposed: bool, kind: type[LinearSolver], patterns: dict[str, Pattern]
+) -> None:
+    """Also where single precision could not hold the numbers themselves; exact ones made afterwards are exact again."""
+    pattern, random = patterns["solutes"], np.random.default_rng(15)
+    entries, every = random_entries(pattern, random), np.ones(LANES, dtype=bool)
+    vectors = random.standard_normal((LANES, pattern.size)) / size
+    matrix = dense(pattern, entries[0])
+    wanted = np.linalg.solve(matrix.T if transposed else matrix, vectors[0]) / size
+    solver = kind(pattern, LANES)
+    solver.factor(size * entries, every, rough=True)
+    found = np.asarray(solver.solve(vectors, every, transposed=transposed))
+    assert worst(found[0], wanted) < 1e-4
+    solver.factor(size * entries, every)
+    assert worst(np.asarray(solver.solve(vectors, every, transposed=transposed))[0], wanted) < EXACT
