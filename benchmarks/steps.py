@@ -2,7 +2,8 @@
 
     python benchmarks/steps.py [--mesh-level 2] [--tolerances 0.005 0.02]
 
-The arms of experiments/cells_vs_gene in the sweep engine, on one core; processor time after compilation. Nothing here is asserted.
+The arms of experiments/cells_vs_gene in the sweep engine, on one core; processor time after
+compilation. Nothing here is asserted.
 """
 
 from __future__ import annotations

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from discsim.cli.common import BAD_INPUT, Format, Stop, guarded, make_console
+from discsim.cli.common import BAD_INPUT, ENVIRONMENT, Format, Stop, guarded, make_console
+
+mechanisms_app = typer.Typer(invoke_without_command=True, help="What every mechanism reads, changes and is based on.")
 
 
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (params, mechanisms, fields):
+    for command in (params, fields):
         app.command()(guarded(command))
+    app.add_typer(mechanisms_app, name="mechanisms")
 
 
 def params(
@@ -37,12 +41,40 @@ def params(
         print_parameters(rows, make_console())
 
 
-def mechanisms() -> None:
+@mechanisms_app.callback()
+@guarded
+def mechanisms(context: typer.Context) -> None:
     """What every mechanism reads, changes and is based on."""
+    if context.invoked_subcommand is not None:
+        return
     from discsim.report.catalogue import print_mechanisms
     from discsim.study.catalogue import mechanism_entries
 
     print_mechanisms(mechanism_entries(), make_console())
+
+
+@mechanisms_app.command()
+@guarded
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of the mechanism, such as il1_decay.")],
+    folder: Annotated[Path, typer.Option("--folder", metavar="DIR", help="Where its files are written.")] = Path("."),
+) -> None:
+    """Write a mechanism to begin with: its file, a test of it, and an experiment that uses it.
+
+    Example: discsim mechanisms new il1_decay && pytest test_il1_decay.py
+    """
+    from discsim.biology.mechanisms import CATALOGUE
+    from discsim.study.new_mechanism import write_mechanism
+
+    try:
+        paths = write_mechanism(name, folder, set(CATALOGUE))
+    except (ValueError, FileExistsError) as error:
+        raise Stop(BAD_INPUT, str(error)) from None
+    except OSError as error:
+        raise Stop(ENVIRONMENT, f"--folder {folder}: cannot be written to: {error.strerror}") from None
+    for path in paths:
+        typer.echo(f"wrote {path}")
+    typer.echo(f"try: pytest {paths[1]}, then discsim sweep {paths[2]} --allow-plugin")
 
 
 def fields() -> None:

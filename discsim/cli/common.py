@@ -19,7 +19,7 @@ from rich.text import Text
 if TYPE_CHECKING:
     from discsim.problem.engine import Engine
 
-BAD_INPUT, FAILED_ARMS, ENVIRONMENT, NO_EVIDENCE, INTERRUPTED = 2, 3, 4, 6, 130
+BAD_INPUT, FAILED_ARMS, ENVIRONMENT, MISMATCH, NO_EVIDENCE, INTERRUPTED = 2, 3, 4, 5, 6, 130
 RESULT_FILE = "result.nc"
 PLAIN_WIDTH = 320  # columns of a table that is not shown on a terminal
 

@@ -1,8 +1,10 @@
-"""Sweeps: run or resume one, and how far one is."""
+"""Sweeps: run or resume one, how far one is, and whether what it stored is sound."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
+import json
 import tempfile
 import time
 from collections.abc import Iterator
@@ -17,6 +19,7 @@ from discsim.cli.common import (
     ENVIRONMENT,
     FAILED_ARMS,
     INTERRUPTED,
+    MISMATCH,
     Experiment,
     Override,
     Plugin,
@@ -164,7 +167,35 @@ def status(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder
         typer.echo("nothing works here now; the same discsim sweep command goes on with it")
 
 
+@guarded
+def check(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a sweep.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output, and nothing else.")] = False,
+) -> None:
+    """Whether every stored shard of a sweep still holds what was written; changes nothing. Exit code 5 where one does not.
+
+    Example: discsim check out/cells_vs_gene
+    """
+    from discsim.report.sweep_tables import print_failures
+    from discsim.study.shard_check import check_folder
+
+    found = check_folder(folder)
+    if as_json:
+        typer.echo(json.dumps(dataclasses.asdict(found) | {"sound": found.sound}))
+    else:
+        typer.echo(f"{found.title}: {len(found.intact)} of {len(found.intact) + len(found.damaged)} shards are intact")
+        for name, reason in found.damaged.items():
+            typer.echo(f"damaged: {name}: {reason}")
+        held = found.count - len(found.missing)
+        typer.echo(f"{held} of {found.count} samples are stored, {len(found.failed)} of them failed")
+        print_failures(found.failed, make_console())
+        if found.damaged or found.missing:
+            typer.echo("the same discsim sweep command computes what is missing, and keeps damaged files in damaged/")
+    if not found.sound:
+        raise typer.Exit(MISMATCH)
+
+
 def register(app: typer.Typer) -> None:
     """Add the commands of this module."""
-    for command in (sweep, status):
+    for command in (sweep, status, check):
         app.command()(command)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import json
 import os
 import re
 import signal
@@ -133,6 +134,29 @@ def test_sweep_status_show_and_compare(experiment: Path) -> None:
     assert compared.exit_code == 0 and "cells beats untreated" in compared.stdout
 
 
+def test_check_names_damaged_shards_and_changes_nothing(experiment: Path) -> None:
+    folder = experiment.parent / "s"
+    sweep(experiment)
+    whole = call("check", folder)
+    assert whole.exit_code == 0, whole.output
+    assert whole.stdout == "quick: 3 of 3 shards are intact\n10 of 10 samples are stored, 0 of them failed\n"
+    first, second, _ = sorted((folder / "shards").iterdir())
+    content = bytearray(first.read_bytes())
+    content[len(content) // 2] ^= 1
+    first.write_bytes(content)
+    second.rename(second.with_name(second.name.replace("batch-00001", "batch-00004")))  # another name is no damage
+    files = {path: path.read_bytes() for path in (folder / "shards").iterdir()}
+    spoilt = call("check", folder)
+    assert spoilt.exit_code == 5
+    assert "2 of 3 shards are intact" in spoilt.stdout and f"damaged: {first.name}: damaged or edited" in spoilt.stdout
+    assert "6 of 10 samples are stored" in spoilt.stdout
+    told = json.loads(call("check", folder, "--json").stdout)
+    assert list(told["damaged"]) == [first.name] and told["missing"] == [0, 1, 2, 3] and told["sound"] is False
+    assert {path: path.read_bytes() for path in (folder / "shards").iterdir()} == files
+    assert sweep(experiment).exit_code == 0 and call("check", folder).exit_code == 0
+    assert (folder / "damaged" / first.name).read_bytes() == bytes(content), "what was damaged is kept"
+
+
 def test_error_bars_and_engines_are_told(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     engine = ENGINE.replace("QuickEngine", "BarredEngine")
     monkeypatch.setattr(study_module, "ENGINES", (*study_module.ENGINES, engine))
@@ -210,7 +234,7 @@ def test_experiment_without_design_gives_exit_2(experiment: Path) -> None:
     assert done.exit_code == 2 and "design" in done.stderr and len(done.stderr.strip().splitlines()) == 1
 
 
-@pytest.mark.parametrize("command", ["status", "show", "compare"])
+@pytest.mark.parametrize("command", ["status", "show", "compare", "check"])
 def test_folder_without_a_sweep_gives_exit_2(command: str, tmp_path: Path) -> None:
     done = call(command, tmp_path)
     assert done.exit_code == 2
