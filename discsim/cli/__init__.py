@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, TextIO
 import typer
 from rich.console import Console
 
-from discsim.cli import catalogue, optimise, reproduce, sweep, tabulate, train, verdicts, vv
+from discsim.cli import catalogue, optimise, report, reproduce, sweep, tabulate, train, verdicts, vv
 from discsim.cli.common import (
     BAD_INPUT,
     ENVIRONMENT,
@@ -271,4 +271,5 @@ train.register(app)
 verdicts.register(app)
 optimise.register(app)
 reproduce.register(app)
+report.register(app)
 vv.register(app)

@@ -34,7 +34,7 @@ def print_summary(result: Result, console: Console) -> None:
         console.print()
         long_name = result.attributes(readout)["long_name"]
         console.print(Text(f"{readout}{_in_unit(result.unit(readout))}: {long_name}", style="bold"))
-        console.print(_readout_table(result, readout, [entry for entry in entries if entry.readout == readout]))
+        console.print(readout_table(result, readout, [entry for entry in entries if entry.readout == readout]))
         _print_errors(result, readout, console)
     _print_lowest(result, console)
     _print_failures(result, console)
@@ -63,7 +63,7 @@ def _write_rows(result: Result, stream: TextIO) -> None:
         writer.writerow((entry.scenario, entry.readout, entry.unit, f"{entry.time_years:.10g}", value, difference, entry.status))
 
 
-def _readout_table(result: Result, readout: str, entries: list[TableEntry]) -> Table:
+def readout_table(result: Result, readout: str, entries: list[TableEntry]) -> Table:
     """Two rows per scenario: values, and differences from the first one beside what that one does in its first year."""
     digits = int(result.attributes(readout)["digits"])
     first = result.scenario_names[0]

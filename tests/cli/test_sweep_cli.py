@@ -134,6 +134,25 @@ def test_sweep_status_show_and_compare(experiment: Path) -> None:
     assert compared.exit_code == 0 and "cells beats untreated" in compared.stdout
 
 
+def test_report_of_a_sweep(experiment: Path) -> None:
+    folder = experiment.parent / "s"
+    sweep(experiment)
+    done = call("report", folder)
+    assert done.exit_code == 0 and done.stdout == f"report in {folder / 'report.html'}\n"
+    html = (folder / "report.html").read_text(encoding="utf-8")
+    for words in (
+        "loading.active",
+        "stem_cells.undifferentiated_demand",
+        "cells beats untreated",
+        "Failed samples",
+        "has not checked",
+    ):
+        assert words in html
+    assert "http" not in html.replace("http-equiv", "") and 'src="data:image/png;base64,' in html
+    assert call("report", folder, "-o", experiment.parent).exit_code == 2
+    assert call("report", experiment.parent / "nowhere").exit_code == 2
+
+
 def test_check_names_damaged_shards_and_changes_nothing(experiment: Path) -> None:
     folder = experiment.parent / "s"
     sweep(experiment)

@@ -1,0 +1,73 @@
+"""One page about a run or a sweep, for who did not run it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from discsim.cli.common import BAD_INPUT, RESULT_FILE, Stop, guarded
+
+if TYPE_CHECKING:
+    from discsim.report.page import Page
+
+PAGE_FILE = "report.html"
+
+
+@guarded
+def report(
+    path: Annotated[Path, typer.Argument(metavar="FILE_OR_DIR", help="Result file, or the folder of a run or a sweep.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="The page; report.html in the folder where left out.")
+    ] = None,
+) -> None:
+    """One self-contained HTML page: question, methods, numbers, verdict, limits, what is assumed, what failed.
+
+    Example: discsim report out/cells_vs_gene -o cells_vs_gene.html
+    """
+    from discsim.study.store import write_text_file
+    from discsim.study.sweep_folder import is_sweep
+
+    sweep = path.is_dir() and is_sweep(path) and not (path / RESULT_FILE).exists()
+    page = _sweep_page(path) if sweep else _run_page(path / RESULT_FILE if path.is_dir() else path)
+    target = out or (path if path.is_dir() else path.parent) / PAGE_FILE
+    if target.is_dir():
+        raise Stop(BAD_INPUT, f"{target}: is a folder; name a file such as {target / PAGE_FILE}")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        write_text_file(target, page.html)
+    except OSError as error:
+        raise Stop(BAD_INPUT, f"{target}: cannot be written ({error.strerror})") from None
+    typer.echo(f"report in {target}")
+
+
+def _run_page(path: Path) -> Page:
+    from discsim.report.pages import run_page
+    from discsim.study.result import Result
+
+    return run_page(Result.load(path))
+
+
+def _sweep_page(folder: Path) -> Page:
+    from discsim.report.pages import sweep_page
+    from discsim.study import verdict
+    from discsim.study.check import load_confirmation
+    from discsim.study.held import held_assumptions
+    from discsim.study.store import read_tree
+    from discsim.study.sweep_folder import NOMINAL_FILE, load_manifest
+    from discsim.study.sweep_result import open_ensemble
+
+    ensemble = open_ensemble(folder)
+    held = held_assumptions(folder, [one.path for one in ensemble.inputs])
+    try:
+        comparison = verdict.compare(ensemble)
+    except verdict.VerdictError as error:
+        raise Stop(BAD_INPUT, str(error)) from None
+    manifest, nominal = load_manifest(folder), read_tree(folder / NOMINAL_FILE)
+    return sweep_page(ensemble, comparison, load_confirmation(folder), held, manifest, nominal)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command of this module."""
+    app.command()(report)
