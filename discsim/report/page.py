@@ -16,13 +16,16 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 DPI = 110
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"  # nothing is loaded, nothing runs
 STYLE = """
 :root { color-scheme: light; }
-body { font: 16px/1.5 system-ui, sans-serif; color: #1b1b1b; background: #fff; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 16px/1.5 system-ui, sans-serif; color: #1b1b1b; background: #fff; }
+body { max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.2rem; border-bottom: 1px solid #ccc; } h3 { font-size: 1.05rem; }
 table { border-collapse: collapse; margin: .6rem 0 1rem; font-size: .88rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .2rem .7rem .2rem 0; text-align: left; vertical-align: top; } th { border-bottom: 1px solid #666; }
-td.right, th.right { text-align: right; white-space: nowrap; } .wide { overflow-x: auto; } .bad { color: #a40000; font-weight: 600; }
+td.right, th.right { text-align: right; white-space: nowrap; }
+.wide { overflow-x: auto; } .bad { color: #a40000; font-weight: 600; }
 img { max-width: 100%; height: auto; } pre { font-size: .8rem; overflow-x: auto; background: #f5f5f5; padding: .6rem; }
 dt { font-weight: 600; } dd { margin: 0 0 .4rem 1rem; overflow-wrap: anywhere; } summary { cursor: pointer; }
 @media print { details > * { display: block; } }
@@ -91,7 +94,7 @@ class Page:
         head = (
             '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
             '<meta name="viewport" content="width=device-width, initial-scale=1">'
-            "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src data:; style-src 'unsafe-inline'\">"
+            f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
             f"<title>{escape(self.title)}</title><style>{STYLE}</style></head>\n<body>\n"
         )
         return head + "\n".join(self._body) + "\n</body></html>\n"
