@@ -115,11 +115,3 @@ def test_no_number_on_either_side_is_the_same_and_on_one_side_is_not(experiment:
     whole = read_golden(experiment / "golden.json")
     assert whole.values["cells"]["viable_cells"][0] == before
     assert [row.years for row in differences(golden, whole, "T3") if not row.within] == [0.0]
-
-
-@pytest.mark.slow
-@pytest.mark.fem
-@pytest.mark.timeout(900)
-def test_shipped_experiment() -> None:
-    done = call(Path(__file__).parents[2] / "experiments" / "cells_vs_gene")
-    assert done.exit_code == 0, done.output
