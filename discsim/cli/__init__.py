@@ -256,8 +256,9 @@ def _csv_target(path: str) -> Iterator[TextIO]:
 def doctor() -> None:
     """Whether this machine can run a study."""
     from discsim.study.environment import checks
+    from discsim.study.machine_checks import machine_checks
 
-    found = checks()
+    found = [*checks(), *machine_checks()]
     for check in found:
         typer.echo(f"{'ok' if check.good else 'MISSING':8}{check.name}: {check.found}")
         if not check.good:
