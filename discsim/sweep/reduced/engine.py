@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -22,7 +23,7 @@ from discsim.sweep.forms import LEDGER
 from discsim.sweep.kernels import Kernels
 from discsim.sweep.reduced.certificate import Certificate, Checker
 from discsim.sweep.reduced.forms import ReducedForms
-from discsim.sweep.reduced.lanes import Course, Doses, course_of, padded_lengths, pattern, stacked
+from discsim.sweep.reduced.lanes import Course, Doses, course_of, ends_at, padded_lengths, pattern, stacked
 from discsim.sweep.reduced.online import ReducedModel
 from discsim.sweep.reduced.training import Trained
 
@@ -41,11 +42,10 @@ class Training:
     mesh: str
     box: dict[str, tuple[np.ndarray, np.ndarray]]
 
-    @property
+    @functools.cached_property
     def certified(self) -> list[int]:
         """Numbers of the certified times among the ends of steps (0: the start)."""
-        times = (0.0, *self.steps)
-        return [next(i for i, t in enumerate(times) if same_time(t, wanted)) for wanted in self.records]
+        return sorted(ends_at((0.0, *self.steps), self.records))
 
 
 @dataclasses.dataclass
@@ -272,16 +272,16 @@ class ReducedEngine(Engine):
         times = [0.0, *self.training.steps]
         record = ArmRecord(course.arm.name, times=times, status=Status.OK, engine=self.name)
         for index, readout in enumerate(problem.readouts):
-            record.readouts[readout.name] = [float(value) for value in found.values[lane, :, index]]
+            record.readouts[readout.name] = found.values[lane, :, index].tolist()
             bar = np.full(len(times), np.nan)  # only the times of the study's table have one
             bar[self.training.certified] = bars[lane, :, index]
-            record.bars[readout.name] = [float(value) for value in bar]
+            record.bars[readout.name] = bar.tolist()
         share = self.full_share()
         for index, name in enumerate(self.reduced(problem).kernels.model.cells):
             for column, key in enumerate(("start", "injected")):
-                record.ledger[f"{name}:{key}"] = [float(v) * share for v in found.amounts[lane, :, index, column]]
+                record.ledger[f"{name}:{key}"] = (found.amounts[lane, :, index, column] * share).tolist()
             for column, key in enumerate(LEDGER):
-                record.ledger[f"{name}:{key}"] = [float(v) * share for v in found.ledger[lane, :, index, column]]
+                record.ledger[f"{name}:{key}"] = (found.ledger[lane, :, index, column] * share).tolist()
         record.seconds["total"] = seconds
         record.history = [{"time": t, "cuts": 0, "iterations": 0, "factorisations": 0} for t in times[1:]]
         record.history[-1]["iterations"] = found.iterations

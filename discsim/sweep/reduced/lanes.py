@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import bisect
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import jax.numpy as jnp
@@ -30,19 +31,25 @@ class Course:
     doses: list[tuple[Dose, ...]]
 
 
+def ends_at(ends: Sequence[float], times: Iterable[float]) -> set[int]:
+    """Numbers of those ``ends`` (s, ascending) that fall on one of ``times``."""
+    found = set()
+    for time in times:
+        place = bisect.bisect_left(ends, time)
+        found |= {i for i in (place - 1, place) if 0 <= i < len(ends) and same_time(ends[i], time)}
+    return found
+
+
 def course_of(problem: Problem, arm: Arm, kernels: Kernels, steps: tuple[float, ...], records: Sequence[float]) -> Course:
     """The course of an arm on a step list that hits the calendar of its problem; ``records``: times (s) that are certified."""
     own = (0.0, *steps)
-    calendar = problem.event_times()
+    events, looked_at = ends_at(own, problem.event_times()), ends_at(own, records)
     row = kernels.layout.pack(arm.values)
     stops, rows, doses = [], [], []
     ends: list[int] = []
     lengths: list[np.ndarray] = []
-    for number, time in enumerate(own):
-        event = any(same_time(time, at) for at in calendar)
-        certified = any(same_time(time, at) for at in records)
-        if not (number == 0 or event or certified or number == len(own) - 1):
-            continue
+    for number in sorted({0, len(own) - 1} | events | looked_at):
+        time, certified = own[number], number in looked_at
         given = tuple(dose for dose in arm.doses if same_time(dose.at, time))
         changed = [changes for at, changes in arm.changes if same_time(at, time)]
         if changed:

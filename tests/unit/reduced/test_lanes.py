@@ -18,7 +18,7 @@ from discsim.sweep.engine import SweepEngine, discretisation_of
 from discsim.sweep.kernels import Kernels, layout_of
 from discsim.sweep.reduced.bases import Counts
 from discsim.sweep.reduced.engine import box_numbers, box_of
-from discsim.sweep.reduced.lanes import Course, Doses, course_of, padded_lengths, pattern, stacked
+from discsim.sweep.reduced.lanes import Course, Doses, course_of, ends_at, padded_lengths, pattern, stacked
 from discsim.sweep.reduced.snapshots import kept_steps, rows_in_force
 
 SHIPPED = Path(__file__).resolve().parents[3] / "experiments" / "cells_vs_gene" / "study.toml"
@@ -263,3 +263,12 @@ def test_an_arm_alone_has_its_own_calendar() -> None:
     model, _ = SweepEngine().model(problem, problem.arms[0])
     own = course_of(problem, problem.arms[0], model.kernels, STEPS[:4], (0.0, 2.0 * YEAR))
     assert own.ends == (0, 4) and own.stops == ((False, True), (False, True)) and own.doses == [(), ()]
+
+
+def test_ends_at() -> None:
+    """Round-off in a time is none; what falls on no end is not moved to one; the first and last end count too."""
+    own = (0.0, *STEPS)
+    assert ends_at(own, ()) == set()
+    assert ends_at(own, RECORDS) == {0, 3, 6, 8}
+    assert ends_at(own, [YEAR * (1.0 + 1e-10), 10.0 * YEAR * (1.0 + 5e-10), -1e-9]) == {0, 3, 8}
+    assert ends_at(own, [1.01 * YEAR, 0.4 * YEAR, 11.0 * YEAR, 2.0 * DAY]) == set()
