@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import os
 import tempfile
 import time
 from collections.abc import Iterator
@@ -57,7 +58,14 @@ def sweep(
     force: Annotated[
         bool, typer.Option("--force", help="Where the folder holds a sweep of something else: put it aside, begin anew.")
     ] = False,
-    retry_failed: Annotated[bool, typer.Option("--retry-failed", help="Run failed samples once more.")] = False,
+    retry: Annotated[
+        str | None, typer.Option(metavar="failed", help="Run the samples that failed once more; what they gave before is kept.")
+    ] = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="What a sample may take; ten times the slowest one so far where left out."),
+    ] = None,
+    fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End at the first sample that fails.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only time the first sample and say what the sweep will take.")] = False,
     plugin: Plugin = False,
 ) -> None:
@@ -77,16 +85,35 @@ def sweep(
     if device is not None and device not in DEVICES:
         raise Stop(BAD_INPUT, f"--device {device}: there is {', '.join(DEVICES)}")
     folder = out if out is not None else Path("out") / experiment_name(file)
+    if retry not in (None, "failed"):
+        raise Stop(BAD_INPUT, f"--retry {retry}: there is --retry failed")
+    faults = _faults(study)
     if not plan:
         writable_folder(folder)
     if device == "gpu":  # before anything is written
         need_gpu()
     plugins = file.resolve().parent if plugin else None
-    options = SweepOptions(engine, device, batch, workers, samples, check, force, retry_failed, plugins)
+    options = SweepOptions(
+        engine, device, batch, workers, samples, check, force, retry == "failed", plugins, timeout, fail_fast, faults
+    )
     if plan:
         _plan(study, options)
         return
     _run(study, folder, options)
+
+
+def _faults(study: Study) -> dict[int, str]:
+    """Faults on purpose that the environment asks for."""
+    from discsim.study.design import draw
+    from discsim.study.faults import VARIABLE, FaultError, read_faults
+
+    text = os.environ.get(VARIABLE, "")
+    if not text:
+        return {}
+    try:
+        return read_faults(text, draw(study).count)
+    except FaultError as error:
+        raise Stop(BAD_INPUT, str(error)) from None
 
 
 def _plan(study: Study, options: SweepOptions) -> None:
@@ -115,7 +142,7 @@ def _run(study: Study, folder: Path, options: SweepOptions) -> None:
     typer.echo(f"{done}; {outcome.computed} computed now, in {duration_words(time.monotonic() - began)}; in {folder}")
     print_failures(dict(outcome.failed), console)
     if outcome.failed:
-        raise Stop(FAILED_ARMS, f"{len(outcome.failed)} samples failed; --retry-failed runs them once more")
+        raise Stop(FAILED_ARMS, f"{len(outcome.failed)} samples failed; --retry failed runs them once more")
 
 
 @contextlib.contextmanager

@@ -50,6 +50,11 @@ class Batch:
         """The batch for one more attempt."""
         return dataclasses.replace(self, attempts=tuple(attempts + 1 for attempts in self.attempts))
 
+    def alone(self) -> list[Batch]:
+        """A batch for every sample."""
+        pairs = zip(self.samples, self.attempts, strict=True)
+        return [dataclasses.replace(self, samples=(sample,), attempts=(attempts,)) for sample, attempts in pairs]
+
 
 @dataclasses.dataclass(frozen=True)
 class ShardSummary:

@@ -20,11 +20,11 @@ from discsim.study.sweep_worker import Setup, Trouble, bare, record_sample
 CHECK_FILE = "check.json"
 
 
-def check_sweep(folder: Path, manifest: Manifest, study: Study, setup: Setup, workers: int, teller: Teller) -> str:
+def check_sweep(folder: Path, manifest: Manifest, study: Study, setup: Setup, workers: int, teller: Teller, limit: float) -> str:
     """Write ``check.json``; what comes back is why there is none, or nothing.
 
     Samples are chosen by every readout of the study that has a direction, in turn, or by the one that [check] names. A sample
-    whose run dies is told in the check as crashed.
+    whose run dies, or takes more than ``limit`` (s), is told in the check as such.
     """
     from discsim.study.check import choose, confirm
     from discsim.study.directions import direction_of
@@ -43,7 +43,9 @@ def check_sweep(folder: Path, manifest: Manifest, study: Study, setup: Setup, wo
     except VerdictError as error:
         return str(error)
     setup = dataclasses.replace(setup, engine=str(table["engine"]), device="cpu", log=setup.log.with_name("check"))
-    records = _rerun([choice.number for choice in choices], manifest, study, setups(setup, min(workers, len(choices))), teller)
+    records = _rerun(
+        [choice.number for choice in choices], manifest, study, setups(setup, min(workers, len(choices))), teller, limit
+    )
     if isinstance(records, str):
         return records
     confirm(ensemble, choices, records, tolerance=float(table["tolerance"]), engine=str(table["engine"])).save(folder)
@@ -51,7 +53,7 @@ def check_sweep(folder: Path, manifest: Manifest, study: Study, setup: Setup, wo
 
 
 def _rerun(
-    samples: list[int], manifest: Manifest, study: Study, workers: list[Setup], teller: Teller
+    samples: list[int], manifest: Manifest, study: Study, workers: list[Setup], teller: Teller, limit: float
 ) -> dict[int, list[ArmRecord]] | str:
     """Records of the samples, or why there are none."""
     tasks = collections.deque(Task(sample, record_sample, (sample, manifest.steps)) for sample in samples)
@@ -61,12 +63,14 @@ def _rerun(
         teller.tell("checking", len(records), len(samples), failed=0, running=len(running))
 
     with Workers(workers) as pool:
-        for task, outcome in pool.run(tasks, tick):
+        for task, outcome in pool.run(tasks, tick, lambda task: limit):
             if isinstance(outcome, Trouble) and outcome.kind == "tool":
                 return outcome.reason
             if isinstance(outcome, (Died, Trouble)):
                 reason = outcome.reason if isinstance(outcome, Trouble) else str(outcome)
                 teller.log(f"check of sample {task.key}: {reason}")
-                outcome = failed_records(bare(study.problem()), Status.CRASHED, reason, "See the log.")
+                hangs = isinstance(outcome, Died) and outcome.limit is not None
+                status = Status.TIMEOUT if hangs else Status.CRASHED
+                outcome = failed_records(bare(study.problem()), status, reason, "See the log.")
             records[task.key] = outcome
     return records

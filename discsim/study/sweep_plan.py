@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ class SweepOptions:
     """How a sweep runs; what is left out is as in the sweep that the folder holds, or the default.
 
     ``workers``: processes (all cores); ``samples``: the first so many of the design (all); ``plugins``: folder of modules that
-    bring mechanisms; ``force``: set aside a sweep that differs; ``retry_failed``: run failed samples once more.
+    bring mechanisms; ``force``: set aside a sweep that differs; ``retry_failed``: run failed samples once more; ``timeout``:
+    seconds that a sample may take (learned from those that are done); ``fail_fast``: end at the first sample that fails;
+    ``faults``: sample -> what goes wrong on purpose (``faults``).
     """
 
     engine: str | None = None
@@ -43,6 +46,9 @@ class SweepOptions:
     force: bool = False
     retry_failed: bool = False
     plugins: Path | None = None
+    timeout: float | None = None
+    fail_fast: bool = False
+    faults: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
 
 class BadOption(SweepError):
@@ -159,6 +165,8 @@ def check_options(options: SweepOptions, design: Design) -> None:
     for name, value in (("--workers", options.workers), ("--batch", options.batch), ("--samples", options.samples)):
         if value is not None and value < 1:
             raise BadOption(f"{name} {value}: at least 1")
+    if options.timeout is not None and not options.timeout > 0.0:
+        raise BadOption(f"--timeout {options.timeout:g}: more than 0 s")
     if options.samples is not None and options.samples > design.count:
         raise BadOption(f"--samples {options.samples}: the design has {design.count}")
 

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+import math
 import multiprocessing
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from types import TracebackType
 from typing import Any, Self
 
-from discsim.study.sweep_worker import Setup, single_threaded, start
+from discsim.study.sweep_worker import Setup, prepare, single_threaded, start
 
 # Seconds between two looks at the clock while workers are busy.
 TICK = 1.0
@@ -33,12 +36,28 @@ class Task:
 
 @dataclasses.dataclass(frozen=True)
 class Died:
-    """The outcome of a task whose process ended before the task did."""
+    """The outcome of a task whose process ended before the task did.
+
+    ``code``: as ``Process.exitcode`` has it; ``limit``: seconds after which the process was ended, where that is why.
+    """
 
     log: str
+    code: int | None = None
+    limit: float | None = None
 
     def __str__(self) -> str:
-        return f"its process ended without a word (killed, or out of memory; see {self.log})"
+        if self.limit is not None:
+            return f"not done after {self.limit:.0f} s, so its process was ended (see {self.log})"
+        return f"its process ended without a word ({self._how()}; see {self.log})"
+
+    def _how(self) -> str:
+        if self.code is None or self.code == -signal.SIGKILL:
+            return "killed, or out of memory"
+        return signal.Signals(-self.code).name if self.code < 0 else f"exit code {self.code}"
+
+
+def _no_limit(task: Task) -> float:
+    return math.inf
 
 
 class Workers:
@@ -56,17 +75,32 @@ class Workers:
         for slot in self._slots:
             slot.close()
 
-    def run(self, tasks: collections.deque[Task], tick: Callable[[list[Task]], None]) -> Iterator[tuple[Task, Any]]:
-        """Tasks with their outcomes as they come; more may be added to ``tasks`` meanwhile. ``tick`` hears what is running."""
-        idle, busy = list(self._slots), dict[Future[Any], tuple[_Slot, Task]]()
+    def run(
+        self,
+        tasks: collections.deque[Task],
+        tick: Callable[[list[Task]], None],
+        limit: Callable[[Task], float] = _no_limit,
+    ) -> Iterator[tuple[Task, Any]]:
+        """Tasks with their outcomes as they come; more may be added to ``tasks`` meanwhile. ``tick`` hears what is running.
+
+        A task that takes longer than its ``limit`` (s), which may change meanwhile, is ended with its process. The time that a
+        process takes to start is not the task's.
+        """
+        idle, busy = list(self._slots), dict[Future[Any], tuple[_Slot, Task, float]]()
         while tasks or busy:
             while tasks and idle:
                 slot, task = idle.pop(0), tasks.popleft()
-                busy[slot.submit(task)] = slot, task
-            tick([task for _, task in busy.values()])
-            done, _ = wait(busy, timeout=TICK, return_when=FIRST_COMPLETED)
+                busy[slot.submit(task)] = slot, task, time.monotonic()
+            tick([task for _, task, _ in busy.values()])
+            done, late = wait(busy, timeout=TICK, return_when=FIRST_COMPLETED)
+            for future in late:
+                slot, task, began = busy[future]
+                if slot.starting():
+                    busy[future] = slot, task, time.monotonic()
+                elif time.monotonic() - began > limit(task):
+                    slot.kill(limit(task))
             for future in done:
-                slot, task = busy.pop(future)
+                slot, task, _ = busy.pop(future)
                 idle.append(slot)
                 yield task, slot.outcome(future)
 
@@ -82,6 +116,9 @@ class _Slot:
         self.setup = setup
         self._executor: ProcessPoolExecutor | None = None
         self._life: Connection | None = None
+        self._process: BaseProcess | None = None
+        self._prepared: Future[None] | None = None
+        self._limit: float | None = None
 
     def submit(self, task: Task) -> Future[Any]:
         """Start a task; a worker that died while it had nothing to do is replaced."""
@@ -97,9 +134,12 @@ class _Slot:
             if self._executor is None:
                 context = multiprocessing.get_context("spawn")
                 theirs, self._life = context.Pipe(duplex=False)
+                before = set(multiprocessing.active_children())
                 self._executor = ProcessPoolExecutor(1, context, initializer=start, initargs=(self.setup, theirs))
+                self._prepared = self._executor.submit(prepare)
                 future = self._executor.submit(task.function, *task.arguments)
                 theirs.close()
+                self._process = next(iter(set(multiprocessing.active_children()) - before), None)
                 return future
             return self._executor.submit(task.function, *task.arguments)
 
@@ -108,8 +148,20 @@ class _Slot:
         try:
             return future.result()
         except BrokenExecutor:
+            process, limit = self._process, self._limit
             self.close()
-            return Died(f"{self.setup.log.parent.name}/{self.setup.log.name}")
+            code = None if process is None else process.exitcode
+            return Died(f"{self.setup.log.parent.name}/{self.setup.log.name}", code, limit)
+
+    def starting(self) -> bool:
+        """Whether its process is not ready yet."""
+        return self._prepared is not None and not self._prepared.done()
+
+    def kill(self, limit: float) -> None:
+        """End the process, whatever it does, for it took longer than ``limit`` (s)."""
+        self._limit = limit
+        if self._process is not None:
+            self._process.kill()
 
     def release(self) -> None:
         """Let the worker end, by closing its pipe."""
@@ -122,7 +174,7 @@ class _Slot:
         self.release()
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
-            self._executor = None
+            self._executor = self._process = self._limit = self._prepared = None
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from __future__ import annotations
 import collections
 import dataclasses
 import json
+import math
+import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -20,11 +22,13 @@ from discsim.problem.status import Status
 from discsim.study.config import resolve
 from discsim.study.design import Design, draw
 from discsim.study.environment import MissingTool
+from discsim.study.faults import VARIABLE
 from discsim.study.parameter_table import PARAMETERS, used_parameters
 from discsim.study.provenance import now
 from discsim.study.shards import Batch, ShardSummary, failed_records, inputs_dataset, shard_paths, summarise, write_shard
 from discsim.study.store import ResultError, remove_partial, write_text_file, write_tree
 from discsim.study.study import Study
+from discsim.study.sweep_attempts import FIRST, STARTS, Attempts
 from discsim.study.sweep_check import CHECK_FILE, check_sweep
 from discsim.study.sweep_folder import (
     DAMAGED,
@@ -63,7 +67,6 @@ from discsim.study.train import NotTrained, train_study, trained
 from discsim.study.tree import parameters_dataset, root_dataset
 
 __all__ = ["SweepOptions", "SweepOutcome", "SweepProgress", "open_ensemble", "open_sweep", "run_sweep"]
-STARTS = 2  # a batch whose worker dies is started once more
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +101,7 @@ class _Driver:
         self.folder, self.options, self.teller = folder, options, teller
         self.problem: Problem = bare(study.problem())
         self.wanted = min(options.samples or design.count, design.count)
-        self.deaths: dict[tuple[int, int], int] = {}
+        self.tries = Attempts(options.timeout)
         self.attempts: dict[int, int] = {}
         self.failed: dict[int, str] = {}
         self.engines: dict[int, str] = {}
@@ -115,7 +118,9 @@ class _Driver:
         identity = identity_of(self.config, self.design.inputs, engine, device, batch)
         manifest = self._kept(manifest, identity)
         log = self.folder / LOG / "worker"
+        self._announce()
         setup = Setup(self.config, self.design, engine, device, self.folder / SHARDS, log, self.options.plugins)
+        setup = dataclasses.replace(setup, faults=self.options.faults)
         with Workers(setups(setup, self._workers())) as workers:
             if manifest is None:
                 manifest = self._begun(workers, identity)
@@ -125,10 +130,17 @@ class _Driver:
                 self._trained(engine)
                 (self.folder / CHECK_FILE).unlink(missing_ok=True)  # it speaks of fewer samples
                 self._solve(workers, batches, manifest)
-        self._check(manifest, setup)
+        if not (self.options.fail_fast and self._failed()):
+            self._check(manifest, setup)
         self._tell("done")
         self.teller.log(f"done: {len(self.done)} samples, {len(self._failed())} failed, {self.computed} computed now")
         return SweepOutcome(self.folder, self.wanted, self._failed(), self.computed, tuple(self.notes))
+
+    def _announce(self) -> None:
+        """Nobody is to take a fault on purpose for one of the study's."""
+        if self.options.faults:
+            faults = ", ".join(f"{kind}@{sample}" for sample, kind in sorted(self.options.faults.items()))
+            self._note(f"faults on purpose, as {VARIABLE} asks: {faults}")
 
     def _workers(self) -> int:
         return self.options.workers or len(cores())
@@ -275,19 +287,30 @@ class _Driver:
         attributes = self._attributes(manifest)
         tasks = collections.deque(self._task(batch, manifest, attributes) for batch in batches)
         self.teller.log(f"{len(batches)} batches, {sum(len(batch.samples) for batch in batches)} samples to run")
-        for task, outcome in workers.run(tasks, lambda running: self._tell("running", running)):
+        begun: dict[tuple[int, ...], float] = {}
+
+        def tick(running: list[Task]) -> None:
+            for task in running:
+                begun.setdefault(task.key.samples, time.monotonic())
+            self._tell("running", running)
+
+        for task, outcome in workers.run(tasks, tick, lambda task: self.tries.limit(task.key)):
             batch: Batch = task.key
+            seconds = time.monotonic() - begun.pop(batch.samples, math.inf)
             if isinstance(outcome, ShardSummary):
+                self.tries.took(batch, max(seconds, 0.0))
                 self._take(outcome)
-                continue
-            reason = self._reason(outcome)
-            place = (batch.generation, batch.number)
-            self.deaths[place] = self.deaths.get(place, 0) + 1
-            self.teller.log(f"batch {batch.number}.{batch.generation}: {reason}")
-            if self.deaths[place] < STARTS:
-                tasks.appendleft(self._task(batch.again(), manifest, attributes))
             else:
-                self._take(self._crashed(batch, reason, manifest, attributes))
+                reason = self._reason(outcome)
+                self.teller.log(f"batch {batch.number}.{batch.generation}, {len(batch.samples)} samples: {reason}")
+                hangs = isinstance(outcome, Died) and outcome.limit is not None
+                again = self.tries.after(batch, hangs=hangs)
+                tasks.extendleft(self._task(one, manifest, attributes) for one in reversed(again))
+                if not again:
+                    self._take(self._given_up(batch, reason, hangs, manifest, attributes))
+            if self.options.fail_fast and self._failed():
+                self._note("ended at the first sample that failed (--fail-fast); the same command without it goes on")
+                return
         self._tell("running")
 
     def _task(self, batch: Batch, manifest: Manifest, attributes: Mapping[str, Any]) -> Task:
@@ -314,10 +337,15 @@ class _Driver:
             )
         return outcome.reason
 
-    def _crashed(self, batch: Batch, reason: str, manifest: Manifest, attributes: Mapping[str, Any]) -> ShardSummary:
-        """The shard of a batch that was given up."""
-        advice = "discsim sweep --retry-failed runs it once more; a smaller --batch needs less memory."
-        records = [failed_records(self.problem, Status.CRASHED, f"{reason}, {STARTS} times", advice) for _ in batch.samples]
+    def _given_up(
+        self, batch: Batch, reason: str, hangs: bool, manifest: Manifest, attributes: Mapping[str, Any]
+    ) -> ShardSummary:
+        """The shard of a sample that was given up."""
+        advice = "discsim sweep --retry failed runs it once more"
+        if hangs:
+            records = [failed_records(self.problem, Status.TIMEOUT, reason, f"{advice}, with a longer --timeout.")]
+        else:
+            records = [failed_records(self.problem, Status.CRASHED, f"{reason}, {STARTS} times", f"{advice}; see the log.")]
         try:
             path = write_shard(self.folder / SHARDS, batch, records, self.problem, self.design.inputs, manifest.steps, attributes)
         except OSError as error:
@@ -348,7 +376,8 @@ class _Driver:
         if (self.folder / CHECK_FILE).exists() and dict(manifest.check) == dict(table):
             return
         self.teller.begin(0)
-        note = check_sweep(self.folder, manifest, self.study, setup, self._workers(), self.teller)
+        limit = self.options.timeout or FIRST
+        note = check_sweep(self.folder, manifest, self.study, setup, self._workers(), self.teller, limit)
         if note:
             self._note(f"not checked: {note}")
         else:

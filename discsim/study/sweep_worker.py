@@ -26,6 +26,7 @@ from discsim.problem.status import Status
 from discsim.quantities.parameters import ParameterError
 from discsim.study.design import Design, sample_study
 from discsim.study.environment import MissingTool, need_compiler
+from discsim.study.faults import fill_disk, spoil, strike
 from discsim.study.messages import ConfigError
 from discsim.study.shards import Batch, ShardSummary, failed_records, summarise, write_shard
 from discsim.study.study import Study, make_engine
@@ -40,7 +41,7 @@ class Setup:
     """What a worker is told at its start.
 
     ``config``: the resolved experiment file; ``plugins``: folder of modules with mechanisms of the user's, whose import was
-    allowed; ``core``: the one to run on, where the system can pin a process.
+    allowed; ``core``: the one to run on, where the system can pin a process; ``faults``: sample -> what goes wrong on purpose.
     """
 
     config: str
@@ -51,6 +52,7 @@ class Setup:
     log: Path
     plugins: Path | None = None
     core: int | None = None
+    faults: Mapping[int, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,6 +140,11 @@ def bare(problem: Problem) -> Problem:
     return dataclasses.replace(problem, field_times=())
 
 
+def prepare() -> None:
+    """Make study and engine; what goes wrong is told by the first task, which tries again."""
+    _tried(lambda setup, model: True)
+
+
 def choose_steps() -> tuple[float, ...] | Trouble:
     """The step list of the study, from its nominal values."""
     return _tried(lambda setup, model: tuple(float(end) for end in model.engine.choose_steps(model.nominal)))
@@ -191,7 +198,12 @@ def time_samples(samples: tuple[int, ...], steps: tuple[float, ...]) -> tuple[fl
 
 def _solved(setup: Setup, model: _Model, samples: Sequence[int], steps: tuple[float, ...]) -> list[list[ArmRecord]]:
     """Records of some samples, an inner list per sample. A sample whose inputs make no study fails alone."""
-    problems = [model.problem(setup.design, sample) for sample in samples]
+    problems = []
+    for sample in samples:
+        fault = setup.faults.get(sample)
+        strike(fault)
+        problem = model.problem(setup.design, sample)
+        problems.append(problem if isinstance(problem, str) else spoil(fault, problem))
     runnable = [problem for problem in problems if not isinstance(problem, str)]
     solved = iter(model.engine.run_many(runnable, steps) if runnable else [])
     records = []
@@ -215,6 +227,7 @@ def _written(
     attributes: Mapping[str, Any],
 ) -> ShardSummary | Trouble:
     try:
+        fill_disk(setup.faults, batch.samples)
         path = write_shard(setup.shards, batch, records, nominal, setup.design.inputs, steps, attributes)
         return summarise(path, attributes["discsim_sweep"])
     except (OSError, RuntimeError) as error:  # HDF5 tells some faults of a disk as RuntimeError

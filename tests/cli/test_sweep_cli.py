@@ -200,7 +200,7 @@ def test_failed_samples_give_exit_3_and_are_named(experiment: Path, orders: Path
     done = sweep(experiment)
     assert done.exit_code == 3
     assert "sample 3: untreated: nonconverged, Newton stalled" in done.stdout
-    assert done.stderr.splitlines()[-1] == "1 samples failed; --retry-failed runs them once more"
+    assert done.stderr.splitlines()[-1] == "1 samples failed; --retry failed runs them once more"
     assert "failed: sample 3: untreated: nonconverged" in done.stderr
     folder = experiment.parent / "s"
     assert "sample 3: untreated: nonconverged" in call("status", folder).stdout
@@ -208,8 +208,24 @@ def test_failed_samples_give_exit_3_and_are_named(experiment: Path, orders: Path
     rows = list(csv.DictReader(io.StringIO(call("show", folder, "--csv", "-").stdout)))
     assert {row["value"] for row in rows if row["sample"] == "3"} == {""}
     (orders / "fail-3").unlink()
-    assert sweep(experiment, "--retry-failed").exit_code == 0
+    assert sweep(experiment, "--retry", "failed").exit_code == 0
     assert call("status", folder).stdout.endswith("0 failed\n")
+
+
+def test_faults_on_purpose_of_the_environment(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DISCSIM_FAULT", "kill@3,melt@4")
+    done = sweep(experiment)
+    assert done.exit_code == 2 and "'melt@4' is no fault" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert not (experiment.parent / "s").exists()
+    monkeypatch.setenv("DISCSIM_FAULT", "kill@3")
+    done = sweep(experiment)
+    assert done.exit_code == 3 and "faults on purpose, as DISCSIM_FAULT asks: kill@3" in done.stderr
+    assert "sample 3: untreated: crashed" in done.stdout
+
+
+def test_only_what_failed_can_be_retried(experiment: Path) -> None:
+    done = sweep(experiment, "--retry", "all")
+    assert done.exit_code == 2 and "--retry all: there is --retry failed" in done.stderr
 
 
 def test_changed_experiment_gives_exit_2_and_one_line(experiment: Path) -> None:

@@ -164,6 +164,30 @@ def test_two_processes_give_the_numbers_of_one(tmp_path: Path) -> None:
             np.testing.assert_array_equal(one.values[scenario][readout], two.values[scenario][readout])
 
 
+@pytest.mark.slow
+def test_three_faults_on_purpose_cost_three_samples_of_32(tmp_path: Path) -> None:
+    """With the engine that computes: a sample of which every number is NaN runs beside others, a kill and a hang end theirs."""
+    study = read_study(SHIPPED, ("duration=30 day", 'output.times=["0 day", "30 day"]', "disc.mesh_level=1"))
+    options = SweepOptions(engine="sweep", samples=32, batch=4, workers=2, check=False)
+    clean = run_sweep(study, tmp_path / "clean", options)
+    assert not clean.failed
+    struck = dataclasses.replace(options, faults={7: "kill", 11: "nan", 13: "hang"}, timeout=60.0)
+    outcome = run_sweep(study, tmp_path / "struck", struck)
+    assert sorted(outcome.failed) == [7, 11, 13]
+    assert "crashed" in outcome.failed[7] and "timeout" in outcome.failed[13]
+    found, wanted = open_ensemble(tmp_path / "struck"), open_ensemble(tmp_path / "clean")
+    rest = [sample for sample in range(32) if sample not in (7, 11, 13)]
+    for scenario in found.scenarios:
+        for readout in found.units:
+            np.testing.assert_allclose(
+                found.values[scenario][readout][rest], wanted.values[scenario][readout][rest], rtol=5e-6, atol=1e-12
+            )
+        # batches that were not touched ran as before: not to a tolerance, but the same bits
+        same = [sample for sample in rest if sample // 4 not in (1, 3)]
+        for readout in found.units:
+            np.testing.assert_array_equal(found.values[scenario][readout][same], wanted.values[scenario][readout][same])
+
+
 def test_a_killed_worker_costs_its_batch_one_more_start(tmp_path: Path, orders: Path, run: Run) -> None:
     (orders / "kill-5").write_text("x")
     outcome = run()
@@ -174,24 +198,69 @@ def test_a_killed_worker_costs_its_batch_one_more_start(tmp_path: Path, orders: 
     assert "killed, or out of memory" in (tmp_path / "s/log/sweep.log").read_text()
 
 
-def test_a_batch_that_kills_every_worker_is_given_up_and_harms_no_other(tmp_path: Path, orders: Path, run: Run) -> None:
+def test_a_sample_that_kills_every_worker_is_given_up_and_harms_no_other(
+    tmp_path: Path, orders: Path, finished: Path, run: Run
+) -> None:
     (orders / "kill-5").write_text("xx")
     outcome = run(workers=2)
-    assert sorted(outcome.failed) == [4, 5, 6, 7]
+    assert sorted(outcome.failed) == [5]
     assert "crashed, its process ended without a word" in outcome.failed[5] and "2 times" in outcome.failed[5]
     ensemble = open_ensemble(tmp_path / "s")
-    assert ensemble.status["cells"].tolist() == ["ok"] * 4 + ["crashed"] * 4 + ["ok"] * 2
-    assert np.isnan(ensemble.values["cells"]["viable_cells"][4:8]).all()
-    assert np.isfinite(ensemble.values["cells"]["viable_cells"][[0, 1, 2, 3, 8, 9]]).all()
+    assert ensemble.status["cells"].tolist() == ["ok"] * 5 + ["crashed"] + ["ok"] * 4
+    assert np.isnan(ensemble.values["cells"]["viable_cells"][5]).all()
+    clean, rest = open_ensemble(finished), [0, 1, 2, 3, 4, 6, 7, 8, 9]
+    np.testing.assert_array_equal(ensemble.values["cells"]["viable_cells"][rest], clean.values["cells"]["viable_cells"][rest])
     before = shards(tmp_path / "s")
     assert run().computed == 0  # a failure is a result: the plain command does not run it again
     retried = run(retry_failed=True)
-    assert not retried.failed and retried.computed == 4
-    assert open_sweep(tmp_path / "s")["cells"]["attempts"].values.tolist() == [1] * 4 + [3] * 4 + [1] * 2
+    assert not retried.failed and retried.computed == 1
+    attempts = open_sweep(tmp_path / "s")["cells"]["attempts"].values.tolist()
+    assert attempts == [1] * 4 + [2, 3, 2, 2] + [1] * 2  # those that ran beside it were run again, alone
     assert before.items() < shards(tmp_path / "s").items()  # both runs are kept
 
 
-def test_an_engine_that_raises_costs_its_batch_only(tmp_path: Path, orders: Path, run: Run) -> None:
+def test_a_sample_that_hangs_is_ended_and_named(tmp_path: Path, orders: Path, run: Run) -> None:
+    (orders / "wait-5").touch()
+    outcome = run(batch=1, timeout=4.0)
+    assert list(outcome.failed) == [5]
+    assert "timeout, not done after 4 s, so its process was ended" in outcome.failed[5]
+    assert begun(orders) == list(range(10))  # once is enough
+    processes = {int(line.split()[1]) for line in (orders / "ran").read_text().splitlines()}
+    assert len(processes) == 2
+    for process in processes:
+        with pytest.raises(ProcessLookupError):
+            os.kill(process, 0)
+
+
+def test_the_first_failure_may_end_a_sweep(tmp_path: Path, orders: Path, run: Run) -> None:
+    (orders / "fail-2").touch()
+    outcome = run(fail_fast=True)
+    assert list(outcome.failed) == [2] and outcome.computed == 4
+    assert any("--fail-fast" in note for note in outcome.notes)
+    assert begun(orders) == [0, 1, 2, 3]
+    assert run().computed == 6  # the same without it goes on
+
+
+def test_faults_on_purpose_come_every_time_and_are_told(tmp_path: Path, orders: Path, finished: Path, run: Run) -> None:
+    outcome = run(faults={1: "raise", 4: "kill", 8: "nan"})
+    assert sorted(outcome.failed) == [1, 4, 8]
+    assert "ArithmeticError: a fault on purpose" in outcome.failed[1] and "killed" in outcome.failed[4]
+    assert "faults on purpose, as DISCSIM_FAULT asks: raise@1, kill@4, nan@8" in outcome.notes
+    found, clean, rest = open_ensemble(tmp_path / "s"), open_ensemble(finished), [0, 2, 3, 5, 6, 7, 9]
+    for scenario in found.scenarios:
+        for readout in found.units:
+            np.testing.assert_array_equal(found.values[scenario][readout][rest], clean.values[scenario][readout][rest])
+    assert sorted(run(faults={1: "raise"}, retry_failed=True).failed) == [1]
+
+
+def test_a_disk_that_fills_on_purpose_loses_nothing(tmp_path: Path, run: Run) -> None:
+    with pytest.raises(SweepUnwritable, match=r"cannot be written to .*a fault on purpose"):
+        run(faults={5: "enospc"})
+    assert open_ensemble(tmp_path / "s").numbers.tolist() == [0, 1, 2, 3]
+    assert run().computed == 6
+
+
+def test_an_engine_that_raises_costs_its_sample_only(tmp_path: Path, orders: Path, run: Run) -> None:
     (orders / "raise-0").touch()
     outcome = run(batch=1)
     assert list(outcome.failed) == [0]
@@ -340,9 +409,14 @@ def test_an_engine_that_is_not_there_is_a_missing_tool(run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"samples": 11}, "the design has 10"), ({"workers": 0}, "at least 1"), ({"batch": -1}, "at least 1")],
+    [
+        ({"samples": 11}, "the design has 10"),
+        ({"workers": 0}, "at least 1"),
+        ({"batch": -1}, "at least 1"),
+        ({"timeout": 0.0}, "more than 0 s"),
+    ],
 )
-def test_senseless_options_are_refused(run: Run, tmp_path: Path, options: dict[str, int], message: str) -> None:
+def test_senseless_options_are_refused(run: Run, tmp_path: Path, options: dict[str, float], message: str) -> None:
     with pytest.raises(BadOption, match=message):
         run(**options)
     assert not (tmp_path / "s").exists()

@@ -1,0 +1,77 @@
+"""Faults on purpose: to see for oneself what a sweep makes of a sample that goes wrong.
+
+``DISCSIM_FAULT=kill@7,nan@11,hang@13`` before the command; a fault comes at every attempt at its sample, in whatever process.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import os
+import signal
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from discsim.problem.problem import Problem
+
+VARIABLE = "DISCSIM_FAULT"
+KINDS = {
+    "kill": "the process is killed, as the system does for want of memory",
+    "hang": "nothing more happens",
+    "slow": "it takes five seconds more",
+    "raise": "the engine raises an error",
+    "nan": "every parameter is no number",
+    "enospc": "the disk is full when the result is to be written",
+}
+SLOW = 5.0  # s
+
+
+class FaultError(ValueError):
+    """A text that names no faults."""
+
+
+def read_faults(text: str, samples: int) -> dict[int, str]:
+    """Sample -> kind of fault, of a text such as ``kill@7,nan@11``; raises ``FaultError`` with what is wrong."""
+    found: dict[int, str] = {}
+    for part in (part.strip() for part in text.split(",") if part.strip()):
+        kind, at, number = part.partition("@")
+        if kind not in KINDS or not at or not number.isdecimal():
+            raise FaultError(f"{VARIABLE}: {part!r} is no fault; write KIND@SAMPLE, where KIND is {', '.join(KINDS)}")
+        if int(number) >= samples:
+            raise FaultError(f"{VARIABLE}: {part}: the design has samples 0 to {samples - 1}")
+        if int(number) in found:
+            raise FaultError(f"{VARIABLE}: two faults for sample {int(number)}; one is enough")
+        found[int(number)] = kind
+    return found
+
+
+def strike(kind: str | None) -> None:
+    """What happens before a sample is solved."""
+    if kind == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif kind == "raise":
+        raise ArithmeticError(f"a fault on purpose ({VARIABLE})")
+    elif kind == "slow":
+        time.sleep(SLOW)
+    while kind == "hang":
+        time.sleep(SLOW)
+
+
+def spoil(kind: str | None, problem: Problem) -> Problem:
+    """The problem that is solved instead."""
+    if kind != "nan":
+        return problem
+
+    def spoilt(values: Mapping[str, Any]) -> dict[str, Any]:
+        return {path: np.full_like(np.asarray(value, dtype=float), np.nan)[()] for path, value in values.items()}
+
+    return dataclasses.replace(problem, arms=tuple(dataclasses.replace(arm, values=spoilt(arm.values)) for arm in problem.arms))
+
+
+def fill_disk(kinds: Mapping[int, str], samples: tuple[int, ...]) -> None:
+    """What happens when the results of some samples are to be written."""
+    if any(kinds.get(sample) == "enospc" for sample in samples):
+        raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)}, a fault on purpose ({VARIABLE})")
