@@ -65,10 +65,16 @@ def spoil(kind: str | None, problem: Problem) -> Problem:
     if kind != "nan":
         return problem
 
-    def spoilt(values: Mapping[str, Any]) -> dict[str, Any]:
-        return {path: np.full_like(np.asarray(value, dtype=float), np.nan)[()] for path, value in values.items()}
+    return dataclasses.replace(
+        problem, arms=tuple(dataclasses.replace(arm, values=_no_numbers(arm.values)) for arm in problem.arms)
+    )
 
-    return dataclasses.replace(problem, arms=tuple(dataclasses.replace(arm, values=spoilt(arm.values)) for arm in problem.arms))
+
+def _no_numbers(value: Any) -> Any:
+    """A value, or values by path or region, without a number."""
+    if isinstance(value, Mapping):
+        return {name: _no_numbers(each) for name, each in value.items()}
+    return np.full_like(np.asarray(value, dtype=float), np.nan)[()]
 
 
 def fill_disk(kinds: Mapping[int, str], samples: tuple[int, ...]) -> None:

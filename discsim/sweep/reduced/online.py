@@ -67,6 +67,23 @@ def _weights(dt: Any, last: Any) -> Any:
     return jnp.where(curved, parabola, line)
 
 
+def _inverses(slope: Any, which: Any, given: Any, kept: Any) -> Any:
+    """Inverses of the slopes of the lanes ``which``, the kept ones of the others: one lane after the other, so that lanes that
+    need none cost none (a batch of 24 had all of them made anew 21 times in ten years because some lane asked)."""
+
+    def one(lane: Any) -> Any:
+        wanted, own, before = lane
+        return jax.lax.cond(wanted, lambda: jnp.linalg.inv(slope(*own)), lambda: before)
+
+    return jax.lax.map(one, (which, given, kept))
+
+
+def _solved_apart(matrix: Any, y: Any, ends: Any) -> Any:
+    """Solutions (lanes, n) where the unknowns between two ``ends`` stand in equations of their own."""
+    parts = [slice(int(a), int(b)) for a, b in zip(ends[:-1], ends[1:], strict=True)]
+    return jnp.concatenate([jnp.linalg.solve(matrix[:, p, p], y[:, p, None])[:, :, 0] for p in parts], axis=1)
+
+
 def _lane_by_lane(linear: Any, y: Any) -> Any:
     """Solution of linear(x) = y (lanes, n), where no lane acts on another."""
     n = y.shape[1]
@@ -89,23 +106,25 @@ class ReducedModel:
     # ---- Newton
 
     def _newton(
-        self, residual: Any, slope: Any, x: Any, inverse: Any, active: Any, size: float
+        self, residual: Any, renewed: Any, x: Any, inverse: Any, active: Any, size: float
     ) -> tuple[Any, Any, Any, Any, Any]:
         """Solutions of all lanes, the inverses, who converged, iterations and renewals.
+
+        ``renewed(which, x, inverse)``: the inverses with those of the lanes ``which`` made anew at ``x``.
 
         Where the model is ``smooth`` its derivative is that of the solution (implicit function theorem), not of the iterations.
         """
         if not self.smooth:
-            x, rest = self._iterated(residual, slope, x, inverse, active, size)
+            x, rest = self._iterated(residual, renewed, x, inverse, active, size)
         else:
 
             def solve(f: Any, start: Any) -> Any:
-                return self._iterated(f, slope, start, inverse, active, size)
+                return self._iterated(f, renewed, start, inverse, active, size)
 
             x, rest = jax.lax.custom_root(residual, x, solve, _lane_by_lane, has_aux=True)
         return x, *rest
 
-    def _iterated(self, residual: Any, slope: Any, x: Any, inverse: Any, active: Any, size: float) -> tuple[Any, Any]:
+    def _iterated(self, residual: Any, renewed: Any, x: Any, inverse: Any, active: Any, size: float) -> tuple[Any, Any]:
         """Chord Newton with backtracking for all lanes; see ``_newton``."""
 
         def onward(x: Any, r: Any, dx: Any, length: Any, pace: Any, inverse: Any, share: Any, fresh: Any, done: Any) -> Any:
@@ -114,8 +133,8 @@ class ReducedModel:
             norm, least = jnp.linalg.norm(tried, axis=1), jnp.linalg.norm(r, axis=1)
             better = ~done & jnp.isfinite(norm) & (norm <= (1.0 - 1e-4 * share) * least)
             x, r = jnp.where(better[:, None], trial, x), jnp.where(better[:, None], tried, r)
-            renew = (~done & ((better & (pace > SLOW)) | (~better & ~fresh))).any()
-            inverse = jax.lax.cond(renew, lambda: jnp.linalg.inv(slope(x)), lambda: inverse)
+            renew = ~done & ((better & (pace > SLOW)) | (~better & ~fresh))
+            inverse = jax.lax.cond(renew.any(), lambda: renewed(renew, x, inverse), lambda: inverse)
             # no way down with old slopes: new ones, in full; with new ones: half as far
             share = jnp.where(better | ~fresh, 1.0, 0.5 * share)
             fresh = renew | (fresh & ~better)
@@ -129,9 +148,9 @@ class ReducedModel:
             now = ~done & (length * jnp.clip(pace, 0.05, 1.0) < GOAL)
             x, done = jnp.where(now[:, None], x - dx, x), done | now
             arguments = (x, r, dx, length, pace, inverse, share, fresh, done)
-            same = (x, r, inverse, share, last, fresh, jnp.array(False))
+            same = (x, r, inverse, share, last, fresh, jnp.zeros_like(done))
             x, r, inverse, share, last, fresh, renew = jax.lax.cond(done.all(), lambda: same, lambda: onward(*arguments))
-            return x, r, inverse, share, last, fresh, done, count + 1, renewals + renew
+            return x, r, inverse, share, last, fresh, done, count + 1, renewals + renew.any()
 
         def going(carry: Any) -> Any:
             return (~(carry[6] | (carry[3] < LEAST_SHARE))).any() & (carry[7] < ITERATIONS)
@@ -147,10 +166,11 @@ class ReducedModel:
         def residual(b: Any) -> Any:
             return jax.vmap(functools.partial(self.forms.forces, t))(rows, gag, state.prestress, b)
 
-        def slope(b: Any) -> Any:
-            return self._stiffness(t, rows, gag, state.prestress, b)
+        def renewed(which: Any, b: Any, inverse: Any) -> Any:
+            slope = functools.partial(self.forms.stiffness, t)
+            return _inverses(slope, which, (rows, gag, state.prestress, b), inverse)
 
-        return self._newton(residual, slope, guess, state.inverse_b, active, self.size_b)
+        return self._newton(residual, renewed, guess, state.inverse_b, active, self.size_b)
 
     def _nutrients(
         self, t: Tables, rows: Any, state: ReducedState, shape: Any, dt: Any, guess: Any, active: Any
@@ -160,10 +180,11 @@ class ReducedModel:
         def residual(a: Any) -> Any:
             return jax.vmap(functools.partial(forms.solute_balance, t))(rows, shape, state.pointwise, state.d, a, dt)
 
-        def slope(a: Any) -> Any:
-            return jax.vmap(functools.partial(forms.solute_slope, t))(rows, shape, state.pointwise, state.d, a, dt)
+        def renewed(which: Any, a: Any, inverse: Any) -> Any:
+            slope = functools.partial(forms.solute_slope, t)
+            return _inverses(slope, which, (rows, shape, state.pointwise, state.d, a, dt), inverse)
 
-        return self._newton(residual, slope, guess, state.inverse_a, active, self.size_a)
+        return self._newton(residual, renewed, guess, state.inverse_a, active, self.size_a)
 
     def _stiffness(self, t: Tables, rows: Any, gag: Any, prestress: Any, b: Any) -> Any:
         """Slopes of the forces, one lane after the other: four times as fast as all at once."""
@@ -219,7 +240,7 @@ class ReducedModel:
         amounts = jax.vmap(functools.partial(self.forms.amounts, t))(rows, before, d)
         moments = jax.vmap(functools.partial(self.forms.moments, t))(after)
         lifted = jax.vmap(functools.partial(self.forms.amounts, t))(rows, after, jnp.zeros_like(d))
-        return jnp.linalg.solve(moments, (amounts - lifted)[:, :, None])[:, :, 0]
+        return _solved_apart(moments, amounts - lifted, self.forms.signal_ends)
 
     # ---- steps
 
@@ -285,7 +306,9 @@ class ReducedModel:
             rows, shape, state.pointwise, state.a, state.d, old, inverse
         )
         slope = jax.vmap(functools.partial(forms.signal_slope, t))(rows, shape, state.pointwise, state.a, state.d, inverse)
-        d = state.d - jnp.linalg.solve(slope, balance[:, :, None])[:, :, 0]
+        apart = forms.full.signals.coupled.sum() == len(forms.full.signals.names)  # no signal's balance reads another
+        ends = forms.signal_ends if apart else forms.signal_ends[[0, -1]]
+        d = state.d - _solved_apart(slope, balance, ends)
         return _masked(active, d, state.d)
 
     def _read(self, t: Tables, rows: Any, state: ReducedState) -> Any:
