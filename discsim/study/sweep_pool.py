@@ -53,7 +53,7 @@ class Died:
     def _how(self) -> str:
         if self.code is None or self.code == -signal.SIGKILL:
             return "killed, or out of memory"
-        return signal.Signals(-self.code).name if self.code < 0 else f"exit code {self.code}"
+        return f"signal {-self.code}: {signal.strsignal(-self.code)}" if self.code < 0 else f"exit code {self.code}"
 
 
 def _no_limit(task: Task) -> float:
@@ -146,12 +146,15 @@ class _Slot:
     def outcome(self, future: Future[Any]) -> Any:
         """What a finished task gave, or that its worker died."""
         try:
-            return future.result()
+            found = future.result()
         except BrokenExecutor:
             process, limit = self._process, self._limit
             self.close()
             code = None if process is None else process.exitcode
             return Died(f"{self.setup.log.parent.name}/{self.setup.log.name}", code, limit)
+        if self._limit is not None:  # done while it was being ended: the next task is not to meet that
+            self.close()
+        return found
 
     def starting(self) -> bool:
         """Whether its process is not ready yet."""

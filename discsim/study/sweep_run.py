@@ -9,7 +9,6 @@ from __future__ import annotations
 import collections
 import dataclasses
 import json
-import math
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -130,7 +129,7 @@ class _Driver:
                 self._trained(engine)
                 (self.folder / CHECK_FILE).unlink(missing_ok=True)  # it speaks of fewer samples
                 self._solve(workers, batches, manifest)
-        if not (self.options.fail_fast and self._failed()):
+        if not (self.options.fail_fast and self.last_failure):
             self._check(manifest, setup)
         self._tell("done")
         self.teller.log(f"done: {len(self.done)} samples, {len(self._failed())} failed, {self.computed} computed now")
@@ -296,9 +295,9 @@ class _Driver:
 
         for task, outcome in workers.run(tasks, tick, lambda task: self.tries.limit(task.key)):
             batch: Batch = task.key
-            seconds = time.monotonic() - begun.pop(batch.samples, math.inf)
+            seconds = time.monotonic() - begun.pop(batch.samples)
             if isinstance(outcome, ShardSummary):
-                self.tries.took(batch, max(seconds, 0.0))
+                self.tries.took(batch, seconds)
                 self._take(outcome)
             else:
                 reason = self._reason(outcome)
@@ -308,7 +307,7 @@ class _Driver:
                 tasks.extendleft(self._task(one, manifest, attributes) for one in reversed(again))
                 if not again:
                     self._take(self._given_up(batch, reason, hangs, manifest, attributes))
-            if self.options.fail_fast and self._failed():
+            if self.options.fail_fast and self.last_failure:
                 self._note("ended at the first sample that failed (--fail-fast); the same command without it goes on")
                 return
         self._tell("running")
