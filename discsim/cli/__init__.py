@@ -6,19 +6,16 @@ Exit codes: 0 well, 1 an error of discsim itself, 2 bad input, 3 finished with f
 
 from __future__ import annotations
 
-import contextlib
-import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, TextIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from discsim.cli import catalogue, optimise, report, reproduce, sweep, tabulate, train, verdicts, vv
+from discsim.cli import catalogue, optimise, report, reproduce, show, sweep, tabulate, train, verdicts, vv
 from discsim.cli.common import (
-    BAD_INPUT,
     ENVIRONMENT,
     FAILED_ARMS,
     RESULT_FILE,
@@ -196,63 +193,6 @@ sweep.register(app)
 
 @app.command()
 @guarded
-def show(
-    path: Annotated[Path, typer.Argument(metavar="FILE_OR_DIR", help="Result file, or the folder that it lies in.")],
-    csv: Annotated[
-        str | None, typer.Option("--csv", metavar="PATH", help="Write the numbers as CSV; - for standard output.")
-    ] = None,
-) -> None:
-    """The table of a result, or of a sweep so far."""
-    from discsim.study.sweep_folder import is_sweep
-
-    if path.is_dir() and is_sweep(path) and not (path / RESULT_FILE).exists():
-        _show_sweep(path, csv)
-    else:
-        _show_result(path / RESULT_FILE if path.is_dir() else path, csv)
-    if path.is_dir() and is_sweep(path) and (path / RESULT_FILE).exists():
-        show_error(f"{path} holds a sweep too: discsim status, discsim compare")
-
-
-def _show_result(path: Path, csv: str | None) -> None:
-    from discsim.report.tables import print_summary, to_csv
-    from discsim.study.result import Result
-
-    result = Result.load(path)
-    if csv is None:
-        print_summary(result, make_console())
-    else:
-        with _csv_target(csv) as stream:
-            to_csv(result, stream)
-
-
-def _show_sweep(folder: Path, csv: str | None) -> None:
-    from discsim.report.sweep_tables import print_sweep, write_sweep
-    from discsim.study.sweep_folder import load_manifest
-    from discsim.study.sweep_result import open_ensemble
-
-    ensemble = open_ensemble(folder)
-    if csv is None:
-        print_sweep(ensemble, load_manifest(folder).count, make_console())
-    else:
-        with _csv_target(csv) as stream:
-            write_sweep(ensemble, stream)
-
-
-@contextlib.contextmanager
-def _csv_target(path: str) -> Iterator[TextIO]:
-    """Standard output for ``-``, else a new file."""
-    if path == "-":
-        yield sys.stdout
-        return
-    try:
-        with Path(path).open("w", encoding="utf-8", newline="") as stream:
-            yield stream
-    except OSError as error:
-        raise Stop(BAD_INPUT, f"{path}: cannot be written ({error.strerror})") from None
-
-
-@app.command()
-@guarded
 def doctor() -> None:
     """Whether this machine can run a study."""
     from discsim.study.environment import checks
@@ -269,6 +209,7 @@ def doctor() -> None:
 
 tabulate.register(app)
 train.register(app)
+show.register(app)
 verdicts.register(app)
 optimise.register(app)
 reproduce.register(app)

@@ -3,12 +3,12 @@ it came from."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
+from discsim.report.origin import origin_facts
 from discsim.report.page import Page
 from discsim.report.tables import readout_table, time_words
 
@@ -144,22 +144,5 @@ def _parameters(page: Page, table: xr.Dataset) -> None:
 
 def _origin(page: Page, attributes: Mapping[Any, Any]) -> None:
     page.heading("Where it came from")
-    environment = json.loads(str(attributes.get("discsim_environment", "{}")))
-    facts = [
-        ("computed", str(attributes.get("date_created", ""))),
-        ("code", str(attributes.get("source", ""))),
-        ("experiment, SHA-256", str(attributes.get("discsim_config_hash", ""))),
-        ("lock file, SHA-256", str(attributes.get("discsim_lock_hash", ""))),
-        *_environment(environment),
-    ]
-    page.facts((name, value) for name, value in facts if value)
+    page.facts(origin_facts(attributes))
     page.words("discsim reproduce reruns an experiment file and compares the numbers.")
-
-
-def _environment(table: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, str]]:
-    for key, value in table.items():
-        name = f"{before}{key.replace('_', ' ')}"
-        if isinstance(value, Mapping):
-            yield name, ", ".join(f"{inner} {text}" for inner, text in value.items())
-        elif value is not None:
-            yield name, str(value)

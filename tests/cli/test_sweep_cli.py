@@ -223,6 +223,34 @@ def test_faults_on_purpose_of_the_environment(experiment: Path, monkeypatch: pyt
     assert "sample 3: untreated: crashed" in done.stdout
 
 
+def test_what_happened_to_a_sample(experiment: Path, orders: Path) -> None:
+    (orders / "fail-3").touch()
+    folder = experiment.parent / "s"
+    sweep(experiment, "--samples", "4")
+    (orders / "fail-3").unlink()
+    assert sweep(experiment, "--samples", "4", "--retry", "failed").exit_code == 0
+    shown = call("show", folder, "--sample", "3")
+    assert shown.exit_code == 0, shown.output
+    lines = shown.stdout.splitlines()
+    assert lines[0] == "sample 3" and "  loading.active = 0.215 MPa" in lines
+    first, second = (next(i for i, line in enumerate(lines) if line.startswith(f"attempt {n}, quick_engine")) for n in (1, 2))
+    assert lines[first].endswith("(replaced by a later one)") and not lines[second].endswith("one)")
+    reason = "  untreated: nonconverged, Newton stalled (good until 1 year). Try something."
+    assert reason in lines[first:second] and not any("nonconverged" in line for line in lines[second:])
+    assert sum(line.split()[1:2] == ["ok"] for line in lines[second:]) == 2
+    origin = call("show", folder, "--provenance").stdout
+    assert "\ncode: discsim " in f"\n{origin}" and "lock file, SHA-256: " in origin and "python" in origin
+    for wrong, words in (
+        (("--sample", "10"), "the design has samples 0 to 9"),
+        (("--sample", "7"), "sample 7 is not computed yet"),
+        (("--sample", "3", "--provenance"), "one of them at a time"),
+    ):
+        done = call("show", folder, *wrong)
+        assert done.exit_code == 2 and words in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    done = call("show", experiment, "--sample", "3")
+    assert done.exit_code == 2 and "a single run has no samples" in done.stderr
+
+
 def test_only_what_failed_can_be_retried(experiment: Path) -> None:
     done = sweep(experiment, "--retry", "all")
     assert done.exit_code == 2 and "--retry all: there is --retry failed" in done.stderr
