@@ -12,7 +12,7 @@ from discsim.study.shards import failed_records
 from discsim.study.study import Study
 from discsim.study.sweep_folder import Manifest
 from discsim.study.sweep_plan import setups
-from discsim.study.sweep_pool import Died, Task, Workers
+from discsim.study.sweep_pool import Died, Task, Workers, hung
 from discsim.study.sweep_result import open_ensemble
 from discsim.study.sweep_state import Teller
 from discsim.study.sweep_worker import Setup, Trouble, bare, record_sample
@@ -69,8 +69,7 @@ def _rerun(
             if isinstance(outcome, (Died, Trouble)):
                 reason = outcome.reason if isinstance(outcome, Trouble) else str(outcome)
                 teller.log(f"check of sample {task.key}: {reason}")
-                hangs = isinstance(outcome, Died) and outcome.limit is not None
-                status = Status.TIMEOUT if hangs else Status.CRASHED
+                status = Status.TIMEOUT if hung(outcome) else Status.CRASHED
                 outcome = failed_records(bare(study.problem()), status, reason, "See the log.")
             records[task.key] = outcome
     return records

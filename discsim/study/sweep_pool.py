@@ -56,6 +56,11 @@ class Died:
         return f"signal {-self.code}: {signal.strsignal(-self.code)}" if self.code < 0 else f"exit code {self.code}"
 
 
+def hung(outcome: Any) -> bool:
+    """Whether a task gave nothing because it took longer than its limit."""
+    return isinstance(outcome, Died) and outcome.limit is not None
+
+
 def _no_limit(task: Task) -> float:
     return math.inf
 

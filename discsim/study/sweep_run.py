@@ -58,7 +58,7 @@ from discsim.study.sweep_plan import (
     told,
     usual_batch,
 )
-from discsim.study.sweep_pool import Died, Task, Workers, cores
+from discsim.study.sweep_pool import Died, Task, Workers, cores, hung
 from discsim.study.sweep_result import open_ensemble, open_sweep
 from discsim.study.sweep_state import Hook, Phase, SweepProgress, Teller, silent
 from discsim.study.sweep_worker import Setup, Trouble, bare, choose_steps, run_batch
@@ -302,7 +302,7 @@ class _Driver:
             else:
                 reason = self._reason(outcome)
                 self.teller.log(f"batch {batch.number}.{batch.generation}, {len(batch.samples)} samples: {reason}")
-                hangs = isinstance(outcome, Died) and outcome.limit is not None
+                hangs = hung(outcome)
                 again = self.tries.after(batch, hangs=hangs)
                 tasks.extendleft(self._task(one, manifest, attributes) for one in reversed(again))
                 if not again:
