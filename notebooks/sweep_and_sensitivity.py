@@ -70,8 +70,6 @@ def discsim(*words):
     return done.stdout
 
 
-print(discsim("validate", "study.toml"))
-
 # %%
 print(discsim("sweep", "study.toml", "--workers", 2, "--out", "sweep"))
 
@@ -97,9 +95,6 @@ print(discsim("compare", "sweep", "--readout", "gag_nucleus", "--time", "0.5 yea
 
 # %%
 found = json.loads(discsim("sensitivity", "sweep", "--readout", "gag_nucleus", "--time", "0.5 year", "--json"))
-print(discsim("sensitivity", "sweep", "--readout", "gag_nucleus", "--time", "0.5 year"))
-
-# %%
 figure, panels = plt.subplots(1, len(found), figsize=(10, 2.8), sharey=True, layout="constrained")
 names = [one["path"] for one in found[0]["inputs"]]
 for panel, one in zip(panels, found, strict=True):
@@ -112,6 +107,8 @@ for panel, one in zip(panels, found, strict=True):
 panels[0].invert_yaxis()
 figure.suptitle("GAG in the nucleus after half a year; bars: 95 % intervals")
 plt.show()
+for one in found:
+    print(f"{one['scenario']}: the dummy moves it by less than {one['floor']['effect']:.2g} {one['unit']}")
 
 # %% [markdown]
 # The loss rate of matrix decides how much an untreated disc holds, and hardly what cells add to it; what the new cells make,
