@@ -71,13 +71,13 @@ def discsim(*words):
 
 
 # %%
-print(discsim("sweep", "study.toml", "--workers", 2, "--out", "sweep"))
+print(discsim("sweep", "study.toml", "--workers", 1, "--out", "sweep"))
 
 # %% [markdown]
 # The same command resumes a sweep that was interrupted. Of one that is done it computes nothing again:
 
 # %%
-print(discsim("sweep", "study.toml", "--workers", 2, "--out", "sweep"))
+print(discsim("sweep", "study.toml", "--workers", 1, "--out", "sweep"))
 
 # %% [markdown]
 # ## Which arm is better, and in how many discs
