@@ -90,14 +90,16 @@ figure, panel = plt.subplots(figsize=(8, 3.2), layout="constrained")
 for path, (_, arm) in moved.items():
     low, high = (gag[f"{path.partition('.')[2]}_{end}"] - gag["untreated"] for end in ("low", "high"))
     row = declared[path]
-    panel.plot([low, high], [path, path], color="0.5", linewidth=4, solid_capstyle="butt")
+    line = path if row.unit == "dimensionless" else f"{path}\n({row.unit})"
+    panel.plot([low, high], [line, line], color="0.5", linewidth=4, solid_capstyle="butt")
     for value, number in ((low, row.low), (high, row.high)):
-        panel.annotate(f"{number:g}", (value, path), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=8)
-    panel.plot(gag[arm] - gag["untreated"], path, "o", color="#b3541e")
+        panel.annotate(f"{number:g}", (value, line), xytext=(0, 8), textcoords="offset points", ha="center", fontsize=8)
+    panel.plot(gag[arm] - gag["untreated"], line, "o", color="#b3541e")
 panel.axvline(0.0, color="black", linewidth=0.8)
 panel.margins(x=0.1, y=0.3)
 panel.invert_yaxis()
-panel.set(xlabel=f"GAG in the nucleus after a year, less untreated ({result.unit('gag_nucleus')}); dot: the default")
+unit = result.unit("gag_nucleus")
+panel.set(xlabel=f"GAG in the nucleus after a year, less untreated ({unit})\ndot: the default; small figures: the bounds")
 plt.show()
 
 # %%
