@@ -42,6 +42,7 @@ nb_execution_mode = "force"
 nb_execution_in_temp = True
 nb_execution_timeout = 300
 nb_execution_raise_on_error = True
+nb_execution_show_tb = True  # which cell, and why
 nb_merge_streams = True
 
 
