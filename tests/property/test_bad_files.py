@@ -27,16 +27,21 @@ LONG_SEARCH = 300.0  # seconds
 
 ODD_NUMBERS = (0, -1, 10**40, 1e308, -1e308, 5e-324, float("nan"), float("inf"), -float("inf"), 2**63 - 1, True, -0.0)
 ODD_TEXTS = (
-    "", " ", "10", "10 year", "-10 year", "nan year", "1e400 year", "5 parsec", "6e6 cells cell", "1 mm/s/s", "1 1/0", "1 **", "m 1",
-    "0 day", "1e-300 day", "1e300 MPa", "\u202e5 MPa", "\u0665 MPa", "５ MPa", "\u00e9", "\U0001f9b4", "\x00", "a\nb", "[red]x[/red]",
-    "fem", "gene", "both", "untreated", "cells", "sobol", "log", "L4-L5", "scenarios.cells.therapy.9.dose", "gene.TIMP4.loss_effect",
+    "", " ", "10", "10 year", "-10 year", "nan year", "1e400 year", "5 parsec", "6e6 cells cell", "1 mm/s/s", "1 1/0",
+    "1 **", "m 1",
+    "0 day", "1e-300 day", "1e300 MPa", "\u202e5 MPa", "\u0665 MPa", "５ MPa", "\u00e9", "\U0001f9b4", "\x00", "a\nb",
+    "[red]x[/red]",
+    "fem", "gene", "both", "untreated", "cells", "sobol", "log", "L4-L5", "scenarios.cells.therapy.9.dose",
+    "gene.TIMP4.loss_effect",
     "scenarios.both.therapy.0.dose", "1 (" + "(" * 300, "9" * 5000 + " day", "x" * 3000,
 )  # fmt: skip
 SCALARS = st.one_of(st.sampled_from(ODD_NUMBERS), st.sampled_from(ODD_TEXTS), st.floats(), st.integers(), st.text(max_size=12))
 KEYS = st.one_of(
     st.sampled_from(
-        ["", "set", "therapy", "combine", "events", "kind", "dose", "vary", "low", "dist", "mode", "values", "correlation", "disc",
-         "both", "gene", "materials", "mechanisms", "solver", "a.b", "schema", "label", "grade", "mesh_level", "geometry", "table"]
+        ["", "set", "therapy", "combine", "events", "kind", "dose", "vary", "low", "dist", "mode", "values",
+         "correlation", "disc",
+         "both", "gene", "materials", "mechanisms", "solver", "a.b", "schema", "label", "grade", "mesh_level",
+         "geometry", "table"]
     ),
     st.text(max_size=8),
 )  # fmt: skip
