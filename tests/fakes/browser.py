@@ -51,10 +51,10 @@ class Page:
             time.sleep(0.05)
         return found
 
-    def press(self, key: str, code: int) -> None:
-        """Press and release a key."""
-        for kind in ("rawKeyDown", "keyUp"):
-            self.command("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code)
+    def press(self, key: str, code: int, text: str = "") -> None:
+        """Press and release a key that gives ``text``."""
+        for kind, typed in (("keyDown", {"text": text} if text else {}), ("keyUp", {})):
+            self.command("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **typed)
 
     def picture(self, path: Path) -> None:
         """A picture of what the window shows."""
