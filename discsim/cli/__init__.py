@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from discsim.cli import catalogue, optimise, report, reproduce, show, sweep, tabulate, train, verdicts, vv
+from discsim.cli import catalogue, explore, optimise, report, reproduce, show, sweep, tabulate, train, verdicts, vv
 from discsim.cli.common import (
     ENVIRONMENT,
     FAILED_ARMS,
@@ -212,6 +212,7 @@ train.register(app)
 show.register(app)
 verdicts.register(app)
 optimise.register(app)
+explore.register(app)
 reproduce.register(app)
 report.register(app)
 vv.register(app)

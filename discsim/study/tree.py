@@ -233,7 +233,7 @@ def fields_dataset(record: ArmRecord, fields: Mapping[str, Field], mesh: Mapping
     taken = (*variables, "displacement", "axis", "field_time", "sample", "time")
     for name, valid in netcdf_names(names, prefix="field_", reserved=taken).items():
         values = np.stack([frame.corners[name] for frame in record.frames])[None]
-        variables[valid] = (shape, values, _field_attributes(name, fields))
+        variables[valid] = (shape, values, field_attributes(name, fields))
     moved = np.stack([frame.displacement for frame in record.frames])[None]
     variables["displacement"] = (
         ("sample", "field_time", "vertex", "axis"),
@@ -338,7 +338,8 @@ def amount_unit(name: str, fields: Mapping[str, Field]) -> str | None:
     return AMOUNTS.get(unit, f"{unit}*mm^3")
 
 
-def _field_attributes(name: str, fields: Mapping[str, Field]) -> dict[str, Any]:
+def field_attributes(name: str, fields: Mapping[str, Field]) -> dict[str, Any]:
+    """Unit and words of a field, a derived value, a drive or a point quantity; no unit where none is declared."""
     short = name.rpartition("/")[2]
     if name in fields:
         field = fields[name]

@@ -22,6 +22,7 @@ from discsim.sweep.reduced.bases import Counts
 from discsim.sweep.reduced.certificate import calibrated
 from discsim.sweep.reduced.engine import Training
 from discsim.sweep.reduced.regression import fitted
+from discsim.sweep.reduced.shapes import Shapes
 from discsim.sweep.reduced.store import load, save
 from discsim.sweep.reduced.training import Trained
 
@@ -120,6 +121,7 @@ def small_training(study: Study) -> Training:
         np.eye(2),
         np.eye(2),
         [],
+        Shapes(np.eye(2), [np.eye(2)], [], np.eye(2), np.eye(2), [np.eye(2)], [np.eye(2)]),
         report,
     )
     certificate = calibrated(np.ones((20, 2, 2)), np.ones((20, 2, 2)), errors, np.repeat(np.arange(10), 2), 0.95)

@@ -24,7 +24,7 @@ from discsim.sweep.kernels import Kernels
 from discsim.sweep.reduced.certificate import Certificate, Checker
 from discsim.sweep.reduced.forms import ReducedForms
 from discsim.sweep.reduced.lanes import Course, Doses, course_of, ends_at, padded_lengths, pattern, stacked
-from discsim.sweep.reduced.online import ReducedModel
+from discsim.sweep.reduced.online import ReducedModel, ReducedState
 from discsim.sweep.reduced.training import Trained
 
 LANES = 24  # measured: fewer pay for calls, more leave the cache
@@ -54,7 +54,8 @@ class Found:
 
     ``values`` (lanes, ends of steps with the start, readouts), ``ledger`` (lanes, ends, cell fields, 4), ``amounts`` (lanes,
     ends, cell fields, 2) at the start and injected; at the certified times ``indicators`` (lanes, records, readouts), ``lacking``
-    (lanes, records, 2) and ``margin`` (lanes, records); ``good`` (lanes,); Newton ``iterations`` of each.
+    (lanes, records, 2) and ``margin`` (lanes, records); ``good`` (lanes,); Newton
+    ``iterations`` of each; ``states`` at the certified times.
     """
 
     values: np.ndarray
@@ -65,6 +66,7 @@ class Found:
     margin: np.ndarray
     good: np.ndarray
     iterations: int
+    states: list[ReducedState]
 
 
 class Reduced:
@@ -98,7 +100,7 @@ class Reduced:
         values = np.empty((count, whole + 1, len(self.kernels.readouts)))
         ledger = np.empty((count, whole + 1, *state.ledger.shape[1:]))
         amounts = np.empty((count, whole + 1, start.shape[1], 2))
-        seen = []
+        seen, states = [], []
         for stop, end in enumerate(lanes[0].ends):
             if stop:
                 lengths, steps = padded_lengths(lanes, stop - 1, most)
@@ -119,10 +121,11 @@ class Reduced:
                 amounts[:, end] = np.stack([start, injected], axis=2)
             if lanes[0].stops[stop][1]:
                 seen.append(self.checker.look(self.check, rows, resting_check, state))
+                states.append(state)
         indicators, lacking, margin = (np.stack([np.asarray(one[k])[:count] for one in seen], axis=1) for k in range(3))
         good = np.asarray(state.good)[:count] & np.isfinite(values).all(axis=(1, 2))
         iterations = int(np.asarray(state.iterations).sum())
-        return Found(values, ledger, amounts, indicators, lacking, margin, good, iterations)
+        return Found(values, ledger, amounts, indicators, lacking, margin, good, iterations, states)
 
     def _amounts(self, state: Any) -> Any:
         """Amount of every cell field in the modelled part, (lanes, cell fields)."""

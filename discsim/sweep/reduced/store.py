@@ -18,10 +18,11 @@ from discsim.sweep.reduced.build import TrainingError
 from discsim.sweep.reduced.certificate import Certificate
 from discsim.sweep.reduced.engine import Training
 from discsim.sweep.reduced.regression import Polynomial
+from discsim.sweep.reduced.shapes import Shapes
 from discsim.sweep.reduced.training import Trained
 
-MAGIC = b"discsim training 1\n"
-_CLASSES: dict[str, type] = {cls.__name__: cls for cls in (Training, Trained, Certificate, Polynomial, Counts)}
+MAGIC = b"discsim training 2\n"
+_CLASSES: dict[str, type] = {cls.__name__: cls for cls in (Training, Trained, Certificate, Polynomial, Counts, Shapes)}
 
 
 def save(path: Path, training: Training, identity: dict[str, Any]) -> None:

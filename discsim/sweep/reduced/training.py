@@ -17,6 +17,7 @@ from discsim.sweep.reduced.forms import ReducedForms
 from discsim.sweep.reduced.points import SETS, Tables, chosen, full_tables, narrowed
 from discsim.sweep.reduced.regression import Polynomial
 from discsim.sweep.reduced.rule import TrainingRule
+from discsim.sweep.reduced.shapes import Shapes, fit_shapes
 from discsim.sweep.reduced.states import States, coefficients, make_bases, projections
 from discsim.sweep.reduced.sums import contributions, extreme_pairs
 
@@ -30,7 +31,7 @@ class Trained:
     there. ``resting``: prestress at the strain points of the model and then of the check, from the columns ``person`` of a row.
     ``sizes``: usual sizes of the coefficients of displacement and solutes. ``near_rows``, ``near``: rows of the training runs and
     the solute coefficients (a) at their start. ``project``: per signal (modes, vertices), vertex values to coefficients.
-    ``report``: what a person wants to see of the training.
+    ``shapes``: modes on the whole mesh, for fields that are looked at. ``report``: what a person wants to see of the training.
     """
 
     tables: Tables
@@ -44,6 +45,7 @@ class Trained:
     near_rows: np.ndarray
     near: np.ndarray
     project: list[np.ndarray]
+    shapes: Shapes
     report: dict[str, Any]
 
 
@@ -69,6 +71,7 @@ def train(kernels: Kernels, points: Any, problem: Problem, states: States, rule:
     person, resting = prestress_fit(kernels, states, both)
     report["prestress_left_out"] = resting.left_out
     inverse = _usual_inverse(reduced, check, states, (b, a, d), picked, check_numbers)
+    shapes, report["field_error"] = fit_shapes(kernels, points, bases, states, numbers["pairs"])
     own = np.concatenate([np.arange(n) + start for n, start in zip(bases.used.solutes, reduced.solute_ends, strict=False)])
     return Trained(
         tables=narrowed(model, bases.used),
@@ -82,6 +85,7 @@ def train(kernels: Kernels, points: Any, problem: Problem, states: States, rule:
         near_rows=states.rows[states.starts],
         near=a[states.starts][:, own],
         project=projections(kernels, points, bases),
+        shapes=shapes,
         report=report,
     )
 

@@ -16,6 +16,7 @@ from discsim.sweep.reduced.build import TrainingError
 from discsim.sweep.reduced.certificate import Certificate
 from discsim.sweep.reduced.engine import Training
 from discsim.sweep.reduced.regression import Polynomial
+from discsim.sweep.reduced.shapes import Shapes
 from discsim.sweep.reduced.store import MAGIC, identity_in, load, save
 from discsim.sweep.reduced.training import Trained
 
@@ -59,6 +60,15 @@ def trained() -> Trained:
         near_rows=random.random((6, 11)),
         near=random.random((6, 3)),
         project=[random.random((1, 20))],
+        shapes=Shapes(
+            random.random((30, 2)),
+            [random.random((20, 2)), random.random((20, 1))],
+            [],
+            random.random((1, 20)),
+            np.zeros((0, 20)),
+            [random.random((48, 3)).astype(np.float32)],
+            [random.random((3, 4))],
+        ),
         report={
             "decay": {"displacement": np.geomspace(1.0, 1e-9, 12)},
             "points": {"strain": 4, "check strain": 7},
@@ -166,7 +176,7 @@ def test_appended_bytes_are_noticed(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"PK\x03\x04 an archive", b"discsim training 2\n" + b"0" * 64 + b"\n", "übel".encode(), b"\0" * 500]
+    "content", [b"PK\x03\x04 an archive", b"discsim training 1\n" + b"0" * 64 + b"\n", "übel".encode(), b"\0" * 500]
 )
 def test_a_foreign_file_is_refused(path: Path, content: bytes) -> None:
     path.write_bytes(content)
