@@ -3,7 +3,7 @@
     python benchmarks/gpu.py [--mesh-level 2] [--samples 64] [--lanes 64] [--compared 4]
 
 All samples of one design run on the GPU, all arms, ``--lanes`` at a time, twice: the first run compiles. ``--compared`` of them
-run on one core with the sparse solver; the largest relative difference of any readout at any time is printed. Nothing is asserted.
+run on one core with the sparse solver; the largest relative difference of any readout at any time is printed, nothing asserted.
 """
 
 from __future__ import annotations
