@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from discsim.cli import catalogue, explore, optimise, report, reproduce, show, sweep, tabulate, train, verdicts, vv
+from discsim.cli import catalogue, explore, export, optimise, report, reproduce, show, sweep, tabulate, train, verdicts, vv
 from discsim.cli.common import (
     ENVIRONMENT,
     FAILED_ARMS,
@@ -134,8 +134,10 @@ def _solve(study: Study, engine: Engine, folder: Path, error_estimate: bool) -> 
     """Run, save, state the error, draw. The result is kept as soon as there is one."""
     from discsim.report.plots import save_all
     from discsim.report.progress import RunProgress
+    from discsim.study.provenance import now
     from discsim.study.result import Result
 
+    begun = now()
     with _interruptible() as check, RunProgress(Console(stderr=True)) as progress:
 
         def hook(step: Progress) -> None:
@@ -144,7 +146,7 @@ def _solve(study: Study, engine: Engine, folder: Path, error_estimate: bool) -> 
 
         records = engine.run(study.problem(), hook)
         stale = _pictures(folder)
-        result = Result.from_records(study, study.with_kept_fields(records))
+        result = Result.from_records(study, study.with_kept_fields(records), begun=begun)
         result.save(folder / RESULT_FILE, overwrite=True)
         if error_estimate:
             _state_error(study, records, result, engine, progress, hook)
@@ -215,4 +217,5 @@ optimise.register(app)
 explore.register(app)
 reproduce.register(app)
 report.register(app)
+export.register(app)
 vv.register(app)

@@ -167,9 +167,15 @@ class Result:
         self.tree = tree
 
     @classmethod
-    def from_records(cls, study: Study, records: Sequence[ArmRecord]) -> Self:
-        """From what an engine gave back; raises ``ValueError`` where records and scenarios do not match."""
-        return cls(build_tree(study, records))
+    def from_records(cls, study: Study, records: Sequence[ArmRecord], *, begun: str = "") -> Self:
+        """From what an engine gave back; raises ``ValueError`` where records and scenarios do not match.
+
+        ``begun``: when the engine was started (UTC, as in ISO 8601), where that is known.
+        """
+        tree = build_tree(study, records)
+        if begun:
+            tree.attrs["discsim_begun"] = begun
+        return cls(tree)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:

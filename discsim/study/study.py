@@ -60,9 +60,12 @@ class Study:
 
     def run(self, engine: str = "fem", progress: ProgressHook | None = None) -> Result:
         """Solve every scenario once at nominal values."""
+        from discsim.study.provenance import now
         from discsim.study.result import Result
 
-        return Result.from_records(self, self.with_kept_fields(make_engine(engine).run(self.problem(), progress)))
+        begun = now()
+        records = make_engine(engine).run(self.problem(), progress)
+        return Result.from_records(self, self.with_kept_fields(records), begun=begun)
 
     def with_kept_fields(self, records: list[ArmRecord]) -> list[ArmRecord]:
         """The records with only the fields that the study keeps."""

@@ -78,9 +78,15 @@ class Teller:
 
 def load_state(folder: Path) -> SweepProgress | None:
     """What the last driver noted; nothing where there is no such note."""
+    noted = load_note(folder)
+    return noted[0] if noted else None
+
+
+def load_note(folder: Path) -> tuple[SweepProgress, str] | None:
+    """What the last driver noted and when (UTC, as in ISO 8601); nothing where there is no such note."""
     try:
         table = json.loads((folder / STATE).read_text(encoding="utf-8"))
-        table.pop("updated")
-        return SweepProgress(**table)
+        updated = str(table.pop("updated"))
+        return SweepProgress(**table), updated
     except (OSError, ValueError, KeyError, TypeError):
         return None
