@@ -32,7 +32,19 @@ def apply_overrides(raw: Mapping[str, Any], overrides: tuple[str, ...], complain
             if reason:
                 complaints.add(f"{_OVERRIDE} {path}", Shown(reason[0]), reason[1], reason[2])
                 break
+            _clear_regions(tables, place)
     return tables
+
+
+def _clear_regions(tables: Mapping[str, Any], place: list[str]) -> None:
+    """A material's number for all regions, now set, leaves no region with one of its own from the file or an earlier override."""
+    materials = tables.get("materials")
+    if len(place) == 2 and place[0] == "materials" and place[1] not in REGIONS and isinstance(materials, dict):
+        value = materials[place[1]]
+        for region in value if isinstance(value, dict) else REGIONS:
+            own = materials.get(region)
+            if isinstance(own, dict):
+                own.pop(place[1], None)
 
 
 def toml_value(text: str) -> Any:

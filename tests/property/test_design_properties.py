@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from discsim.study.config import ConfigError, study_from_text
@@ -71,6 +71,7 @@ def overrides(chosen: dict[str, float]) -> list[str]:
 
 @QUICK
 @given(chosen=values())
+@example(chosen={"materials.diffusivity_factor": 0.1})  # of which a region has its own in the file
 def test_values_by_path_are_overrides_of_the_file(chosen: dict[str, float]) -> None:
     study = with_values(STUDY, chosen)
     again = study_from_text(FILE, overrides(chosen))
