@@ -90,9 +90,9 @@ def _band(look: Look, arm: ArmCourse, readout: str, time: np.ndarray, colour: st
 def _curve_layout(below: str, beside: str, readout: str) -> Figure:
     axis = {"gridcolor": GRID, "zeroline": False, "linecolor": "#8a8a8a", "ticks": "outside", "automargin": True}
     return {
-        "font": FONT, "margin": {"l": 60, "r": 12, "t": 12, "b": 44}, "paper_bgcolor": "white", "plot_bgcolor": "white",
+        "font": FONT, "margin": {"l": 70, "r": 12, "t": 12, "b": 44}, "paper_bgcolor": "white", "plot_bgcolor": "white",
         "xaxis": axis | {"title": _title(below), "rangemode": "tozero"},
-        "yaxis": axis | {"title": _title(beside)},
+        "yaxis": axis | {"title": _title(beside) | {"standoff": 12}},
         "legend": {"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0.0}, "uirevision": readout, "hovermode": "closest",
     }  # fmt: skip
 

@@ -34,7 +34,8 @@ button { font: inherit; padding: .3rem .7rem; margin: 0 .5rem .5rem 0; border: 1
   background: #f5f5f5; cursor: pointer; } button:disabled { color: #999; cursor: wait; }
 table { border-collapse: collapse; font-variant-numeric: tabular-nums; width: 100%; font-size: .88rem; }
 th, td { text-align: left; padding: .15rem .8rem .15rem 0; border-bottom: 1px solid #ddd; vertical-align: top; }
-.bad { color: #a40000; font-weight: 600; } .words { color: #555; font-size: .85rem; margin: .4rem 0; min-height: 1.3em; }
+#busy { margin-left: 1rem; } .bad { color: #a40000; font-weight: 600; }
+.words { color: #555; font-size: .85rem; margin: .4rem 0; min-height: 1.3em; }
 @media (max-width: 60rem) { .page { grid-template-columns: minmax(0, 1fr); } }
 """
 INDEX = """<!doctype html>
@@ -153,11 +154,12 @@ class ExplorerPage:
 
     def _field(self, look: Look, wanted: Mapping[str, Any]) -> Any:
         arm, quantity = wanted["arm"], wanted["quantity"]
-        frames = self.explorer.frames(look, int(wanted["record"]))
+        frames = self.explorer.frames(look, int(wanted["record"])) if self.raster is not None else {}
         if self.raster is None or arm not in frames or quantity not in self.quantities:
             why = self.no_field or f"no field of {arm}: {look.arms[arm].trouble}"
-            return {"data": [], "layout": {"title": {"text": why, "font": {"size": 13}}, "xaxis": {"visible": False},
-                                           "yaxis": {"visible": False}, "plot_bgcolor": "white"}}  # fmt: skip
+            hidden = {"visible": False}
+            title = {"text": why, "font": {"size": 13}}
+            return {"data": [], "layout": {"title": title, "xaxis": hidden, "yaxis": hidden, "plot_bgcolor": "white"}}
         return field(self.raster, frames, arm, quantity, self.quantities[quantity])
 
     # ---- what it is made of

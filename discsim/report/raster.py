@@ -28,7 +28,7 @@ class SectionRaster:
     ``pixels``: from the axis to the rim. Raises ``ResultError`` for another mesh.
     """
 
-    def __init__(self, points: Floats, cells: NDArray[np.int64], regions: NDArray[np.int64], *, pixels: int = 140) -> None:
+    def __init__(self, points: Floats, cells: NDArray[np.int64], regions: NDArray[np.int64], *, pixels: int = 200) -> None:
         if points.shape[1] != 2:
             raise ResultError("fields are drawn on axisymmetric meshes; this one is three-dimensional")
         self.points, self.cells = points, cells
@@ -41,7 +41,7 @@ class SectionRaster:
         np.minimum.at(lowest, where.ravel(), np.repeat(regions, 3))
         np.maximum.at(highest, where.ravel(), np.repeat(regions, 3))
         mirror = (np.abs(points[edges]) < PLANE_TOLERANCE * np.abs(points).max()).all(axis=1).any(axis=1)
-        self.borders = edges[(lowest < highest) | ((counts == 1) & ~mirror)]
+        self._chains = _chained(edges[(lowest < highest) | ((counts == 1) & ~mirror)])
 
     def picture(self, displacement: Floats, values: Floats) -> Picture:
         """Values (cells, 3) at corners on the deformed section; ``displacement`` (vertices, 2) mm."""
@@ -65,12 +65,31 @@ class SectionRaster:
         return Picture(np.concatenate([-self.x[::-1], self.x]), np.concatenate([-self.y[::-1], self.y]), whole)
 
     def lines(self, displacement: Floats) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Borders of the regions and the outline as one broken line: x and y (mm), NaN between segments."""
-        ends = (self.points + displacement)[self.borders]
+        """Borders of the regions and the outline as one broken line: x and y (mm), NaN between its parts."""
+        moved = self.points + displacement
+        gap = np.full((1, 2), np.nan)
+        quarter = np.concatenate([part for chain in self._chains for part in (moved[chain], gap)])
         signs = np.array([[1.0, 1.0], [-1.0, 1.0], [-1.0, -1.0], [1.0, -1.0]])
-        whole = np.concatenate([ends * sign for sign in signs])
-        broken = np.concatenate([whole, np.full((len(whole), 1, 2), np.nan)], axis=1).reshape(-1, 2).astype(np.float32)
-        return broken[:, 0], broken[:, 1]
+        whole = np.concatenate([quarter * sign for sign in signs]).astype(np.float32)
+        return whole[:, 0], whole[:, 1]
+
+
+def _chained(edges: NDArray[np.int64]) -> list[list[int]]:
+    """Edges (count, 2) as few lines of vertices: a browser draws one long line far faster than its parts."""
+    left: dict[int, list[int]] = {}
+    for a, b in edges.tolist():
+        left.setdefault(a, []).append(b)
+        left.setdefault(b, []).append(a)
+    chains = []
+    for start in sorted(left, key=lambda vertex: len(left[vertex]) % 2 == 0):  # ends of lines first
+        while left[start]:
+            chain = [start]
+            while left[chain[-1]]:
+                onward = left[chain[-1]].pop()
+                left[onward].remove(chain[-1])
+                chain.append(onward)
+            chains.append(chain)
+    return chains
 
 
 def _cross(a: Floats, b: Floats) -> Floats:

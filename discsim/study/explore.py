@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from discsim.problem.problem import Problem
     from discsim.problem.record import ArmRecord, FieldFrame
     from discsim.study.study import Study
-    from discsim.sweep.reduced.engine import Training
+    from discsim.sweep.reduced.engine import ReducedEngine
 
 Floats = NDArray[np.float64]
 DIGITS = 4  # significant ones that a slider gives a number
@@ -109,7 +109,8 @@ class Look:
 class Explorer:
     """A study with its reduced model, ready to be looked at.
 
-    ``text``: the experiment file that the study was read from, with ``overrides``; ``folder``: where it may name other files.
+    ``text``: the experiment file that the study was read from, with ``overrides``; ``folder``: where it may name other files;
+    ``engine``: with the reduced model of the study, that of its training where left out.
     Raises ``NotTrained`` where there is no training, ``ConfigError`` where the study has no design that one can be made for.
     """
 
@@ -122,15 +123,13 @@ class Explorer:
         source: str = "study.toml",
         folder: Path | None = None,
         allow_plugin: bool = False,
-        training: Training | None = None,
+        engine: ReducedEngine | None = None,
     ) -> None:
         self.study, self.source = study, source
         self._text, self._overrides, self._folder, self._plugin = text, tuple(overrides), folder, allow_plugin
-        self.training = training or trained(study)
-        from discsim.sweep.reduced.engine import ReducedEngine
-
         self.arms = tuple(study.scenarios)
-        self.engine = ReducedEngine(self.training, lanes=len(self.arms), fallback=False)
+        self.engine = engine or _engine_of(study)
+        self.training = self.engine.training
         self.problem = study.problem()
         self.knobs = knobs_of(study)
 
@@ -268,6 +267,12 @@ class Explorer:
         except ConfigError:
             return False
         return not differences(wanted.problem(), read.problem())
+
+
+def _engine_of(study: Study) -> ReducedEngine:
+    from discsim.sweep.reduced.engine import ReducedEngine
+
+    return ReducedEngine(trained(study), lanes=len(study.scenarios), fallback=False)
 
 
 def knobs_of(study: Study) -> tuple[Knob, ...]:

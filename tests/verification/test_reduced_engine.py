@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
 import jax.numpy as jnp
 import numpy as np
@@ -11,9 +17,14 @@ import pytest
 from discsim.disc.disc import Disc
 from discsim.problem.problem import DAY, Problem, build_problem
 from discsim.problem.record import ArmRecord
+from discsim.problem.tables import cache_folder
 from discsim.scenario.readouts import DEFAULT_READOUTS
 from discsim.scenario.scenario import Scenario
 from discsim.scenario.therapy import StemCellInjection
+from discsim.study.config import read_study, study_from_text
+from discsim.study.explore import Explorer
+from discsim.study.numbers import with_values
+from discsim.study.train import place_of
 from discsim.sweep.dosing import Deposits
 from discsim.sweep.engine import SweepEngine
 from discsim.sweep.kernels import traces
@@ -25,7 +36,9 @@ from discsim.sweep.reduced.forms import ReducedForms
 from discsim.sweep.reduced.lanes import Course, course_of
 from discsim.sweep.reduced.points import full_tables
 from discsim.sweep.reduced.rule import TrainingRule
+from discsim.sweep.reduced.shapes import frames
 from discsim.sweep.reduced.snapshots import collect
+from discsim.sweep.reduced.store import save
 from discsim.sweep.reduced.tangent import Tangents, between
 
 STEPS = tuple(day * DAY for day in (1.0, 5.0, 15.0, 30.0, 30.2, 31.0, 35.0, 60.0, 120.0, 240.0, 365.25))
@@ -209,6 +222,150 @@ def test_refusals(reduced: ReducedEngine, engine: SweepEngine, samples: list[Sam
         build(engine, [*samples[:2], Sample(other, [])], samples[2:4], [], STEPS, TrainingRule())
     with pytest.raises(TrainingError, match="an error bar needs 8 or more"):
         build(engine, samples[:6], samples[6:8], [], STEPS, TrainingRule(snapshots=40))
+
+
+def test_fields(training: Training, engine: SweepEngine, reduced: ReducedEngine) -> None:
+    """Fields on the whole mesh are those of the full engine: what modes hold, and what is fitted to the chosen pairs."""
+    problem = problem_at(np.full(3, 0.4))
+    model = reduced.reduced(problem)
+    courses = [course_of(problem, arm, model.kernels, STEPS, training.records) for arm in problem.arms]
+    found = model.solve(courses)
+    full = engine.run_many([dataclasses.replace(problem, field_times=training.records)], STEPS)[0]
+    for record, stop in ((0, 0), (len(training.records) - 1, -1)):
+        rows = np.stack([course.rows[stop] for course in courses])
+        made = frames(model, found.states[record], rows, training.records[record])
+        for one, arm in zip(made, full, strict=True):
+            truth = arm.frames[record]
+            assert one.time == truth.time and set(one.corners) == set(truth.corners)
+            assert np.abs(one.displacement - truth.displacement).max() <= 2e-3  # mm, of a disc of 8 mm
+            for name in ("glucose", "oxygen", "lactate", "ph", "cell_density", "gag", "stem_cells/np_like", "osmotic_pressure"):
+                error = np.sqrt(((one.corners[name] - truth.corners[name]) ** 2).mean())
+                assert error <= 5e-3 * np.sqrt((truth.corners[name] ** 2).mean()), name
+    assert full[1].frames[0].corners["stem_cells/np_like"].max() == 0.0 < full[1].frames[-1].corners["stem_cells/np_like"].max()
+
+
+STUDY = """
+schema = "discsim/1"
+title = "small"
+duration = "1 year"
+[disc]
+preset = "L4-L5"
+grade = 3
+mesh_level = 1
+[scenarios.untreated]
+[[scenarios.cells.therapy]]
+kind = "stem_cell_injection"
+dose = "4e6 cell"
+at = "30 day"
+[output]
+times = ["0 day", "60 day", "1 year"]
+[design]
+kind = "sobol"
+samples = 4
+seed = 1
+[design.vary]
+"nutrition.endplate_clearance" = { low = "6e-5 mm/s", high = "2e-3 mm/s", scale = "log" }
+"loading.active" = { low = "0.28 MPa", high = "0.36 MPa" }
+"stem_cells.undifferentiated_demand" = { low = 0.5, high = 4.5 }
+"""
+
+
+def test_the_explorer_shows_what_a_sweep_would_find(reduced: ReducedEngine) -> None:
+    explorer = Explorer(study_from_text(STUDY), STUDY, engine=reduced)
+    explorer.warm()
+    values = {knob.path: knob.at(0.3) for knob in explorer.knobs}
+    before = {name: count for name, count in traces.items() if name.startswith("reduced")}
+    look = explorer.look(values)
+    assert {name: count for name, count in traces.items() if name.startswith("reduced")} == before, "compiled while one waits"
+    problem = dataclasses.replace(with_values(explorer.study, values).problem(), field_times=())
+    for record in reduced.run_many([problem], STEPS)[0]:
+        arm = look.arms[record.name]
+        assert arm.inside and not arm.trouble and look.engine == record.engine
+        for name, numbers in record.readouts.items():  # other neighbours: to what is left by the last correction
+            assert arm.numbers[name] == pytest.approx(numbers, rel=2e-4)
+            assert arm.bars[name] == pytest.approx(np.array(record.bars[name])[look.certified], rel=0.05)
+        assert arm.vouched("viable_cells", 2)
+    moved = explorer.look(values | {"loading.active": explorer.knobs[1].at(0.9)})
+    assert moved.arms["untreated"].numbers["disc_height"][-1] < look.arms["untreated"].numbers["disc_height"][-1]
+    fields = explorer.frames(look, 2)
+    assert set(fields) == {"untreated", "cells"} and fields["cells"].time == explorer.records[2]
+    lowest = look.arms["cells"].numbers["glucose_min"][look.certified[2]]
+    assert fields["cells"].corners["glucose"].min() == pytest.approx(lowest, abs=0.02)
+    outside = explorer.look(values | {"loading.active": 0.45})
+    assert {arm.trouble for arm in outside.arms.values()} == {"outside of the trained box"} and not explorer.frames(outside, 2)
+
+
+@pytest.mark.slow
+def test_the_explorer_at_full_order(reduced: ReducedEngine) -> None:
+    explorer = Explorer(study_from_text(STUDY), STUDY, engine=reduced)
+    values = explorer.nominal | {"loading.active": 0.45}
+    full = explorer.full_order(values)
+    problem = dataclasses.replace(with_values(explorer.study, values).problem(), field_times=())
+    for record in SweepEngine().run_many([problem], STEPS)[0]:
+        arm = full.arms[record.name]
+        assert not arm.inside and not arm.trouble and not arm.bars and full.engine == "sweep"
+        assert arm.numbers["gag_nucleus"] == pytest.approx(record.readouts["gag_nucleus"], rel=1e-9)
+    assert [set(explorer.frames(full, number)) for number in range(4)] == [{"untreated", "cells"}] * 4
+
+
+@pytest.mark.slow
+def test_the_command_explore(training: Training, tmp_path: Path) -> None:
+    """The command from end to end: the page, a moved slider within 200 ms, the saved file, Ctrl-C."""
+    pytest.importorskip("dash", reason="Dash is an extra: pip install 'discsim[explore]'")
+    sys.path.insert(0, str(Path(__file__).parents[1] / "fakes"))
+    from browser import find_browser, opened
+
+    chromium = find_browser()
+    if chromium is None:
+        pytest.skip("no Chromium on this machine (Debian: apt-get install chromium)")
+    file, jax_cache = tmp_path / "small.toml", str(cache_folder() / "jax")
+    file.write_text(STUDY)
+    environment = os.environ | {"XDG_CACHE_HOME": str(tmp_path / "cache"), "JAX_COMPILATION_CACHE_DIR": jax_cache}
+    place = place_of(study_from_text(STUDY))
+    save(tmp_path / "cache/discsim/trained" / place.path.name, training, place.identity)
+    command = [sys.executable, "-m", "discsim", "explore", str(file), "--port", "0", "--no-browser"]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stdout is not None
+        address = process.stdout.readline().split()
+        assert address, process.stderr.read() if process.stderr else ""
+        downloads, drawn = tmp_path / "downloads", "document.querySelectorAll('#curves .scatterlayer .trace').length >= 6"
+        with opened(chromium, address[0], tmp_path / "profile") as page:
+            page.wait(drawn, 60.0)
+            page.command("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(downloads))
+            page.run(WATCH)
+            took = []
+            for _ in range(10):
+                page.press("PageUp", 33)
+                time.sleep(0.6)
+                took.append(page.run("window.ended - window.began"))
+            assert min(took) > 0.0, "a moved slider drew nothing"
+            assert np.median(took) < 200.0, took
+            load = page.run("Number(document.querySelectorAll('.knob input')[1].value)")
+            assert load > 0.31
+            page.run("document.getElementById('save').click()")
+            end = time.monotonic() + 30.0
+            while not (saved := list(downloads.glob("*.toml"))):
+                assert time.monotonic() < end, "nothing was saved"
+                time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30.0) == 0
+    finally:
+        process.kill()
+        process.wait()
+    assert read_study(saved[0]).problem().arms[0].values["loading.active"] == load
+    for arguments in (["validate"], ["run", "--engine", "sweep", "--no-error-estimate", "--out", str(tmp_path / "out")]):
+        done = subprocess.run([sys.executable, "-m", "discsim", arguments[0], str(saved[0]), *arguments[1:]], env=environment)
+        assert done.returncode == 0
+
+
+# From the key that moves a slider to the end of the redraw.
+WATCH = """
+document.querySelector('#curves .js-plotly-plot').on('plotly_afterplot', () => { window.ended = performance.now(); });
+document.addEventListener('keydown', () => { window.began = performance.now(); }, {capture: true});
+document.querySelectorAll('[role=slider]')[1].focus();
+1
+"""
 
 
 @pytest.mark.slow
