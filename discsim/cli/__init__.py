@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from discsim.cli import catalogue, explore, export, optimise, report, reproduce, show, sweep, tabulate, train, verdicts, vv
+from discsim.cli import catalogue, explore, export, optimise, plot, report, reproduce, show, sweep, tabulate, train, verdicts, vv
 from discsim.cli.common import (
     ENVIRONMENT,
     FAILED_ARMS,
@@ -217,5 +217,6 @@ optimise.register(app)
 explore.register(app)
 reproduce.register(app)
 report.register(app)
+plot.register(app)
 export.register(app)
 vv.register(app)

@@ -177,7 +177,9 @@ def colour_limits(result: Result) -> dict[str, tuple[float, float]]:
     return {key: (low, high) if high > low else (low - 5e-4, low + 5e-4) for key, (low, high) in limits.items()}
 
 
-def _draw_field(axes: Axes, frame: Section, quantity: str, limits: tuple[float, float]) -> PolyCollection | TriMesh:
+def _draw_field(
+    axes: Axes, frame: Section, quantity: str, limits: tuple[float, float], colours: str = "viridis"
+) -> PolyCollection | TriMesh:
     from matplotlib.collections import LineCollection
     from matplotlib.ticker import MaxNLocator
     from matplotlib.tri import Triangulation
@@ -187,7 +189,7 @@ def _draw_field(axes: Axes, frame: Section, quantity: str, limits: tuple[float, 
         triangles,
         frame.quantities[quantity].values,
         shading="gouraud",
-        cmap="viridis",
+        cmap=colours,
         vmin=limits[0],
         vmax=limits[1],
         rasterized=True,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 
 import numpy as np
 import xarray as xr
@@ -41,19 +42,20 @@ class Section:
     outline: np.ndarray
 
 
-def section(fields: xr.Dataset, frame: int) -> Section:
-    """The section at one of the kept times; raises ``ResultError`` for a mesh that is not axisymmetric."""
+def section(fields: xr.Dataset, frame: int, chosen: Mapping[str, Quantity] | None = None) -> Section:
+    """The section at one of the kept times; raises ``ResultError`` for a mesh that is not axisymmetric.
+
+    ``chosen``: what is drawn, with values (cells, corners); glucose, pH, cells and matrix where left out.
+    """
     points, cells = fields["points"].values, fields["connectivity"].values
     if points.shape[1] != 2:
         raise ResultError("fields are drawn on axisymmetric meshes; this one is three-dimensional")
     moved = points + fields["displacement"].values[0, frame]
     corners = moved[cells].reshape(-1, 2)
     mirrored = _mirrored(corners[None])
-    quantities = {
-        key: Quantity(label, unit, np.tile(values.ravel(), 4))
-        for key, (label, unit, values) in _quantities(fields, frame).items()
-    }
-    inner, outer = _edges(points, cells, fields["region"].values)
+    wanted = _quantities(fields, frame) if chosen is None else chosen
+    quantities = {key: dataclasses.replace(one, values=np.tile(one.values.ravel(), 4)) for key, one in wanted.items()}
+    inner, outer = edges_between(points, cells, fields["region"].values)
     return Section(
         float(fields["field_time"].values[frame]),
         mirrored[..., 0].ravel(),
@@ -65,20 +67,20 @@ def section(fields: xr.Dataset, frame: int) -> Section:
     )
 
 
-def _quantities(fields: xr.Dataset, frame: int) -> dict[str, tuple[str, str, np.ndarray]]:
-    """What is drawn, as far as the fields hold it: label, unit and values (cells, corners)."""
-    found: dict[str, tuple[str, str, np.ndarray]] = {}
+def _quantities(fields: xr.Dataset, frame: int) -> dict[str, Quantity]:
+    """What is drawn, as far as the fields hold it, with values (cells, corners)."""
+    found: dict[str, Quantity] = {}
     for name, label in SOLUTES:
         if name in fields:
-            found[name] = (label, _unit(fields[name]), fields[name].values[0, frame])
+            found[name] = Quantity(label, _unit(fields[name]), fields[name].values[0, frame])
     kinds = [variable for variable in fields.data_vars.values() if variable.attrs.get("kind") == "cells"]
     if kinds:
         total = np.sum([variable.values[0, frame] for variable in kinds], axis=0)
-        found["cells"] = ("viable cells,\nall kinds", _unit(kinds[0]), total)
+        found["cells"] = Quantity("viable cells,\nall kinds", _unit(kinds[0]), total)
     carriers = [(label, name) for label, name in MATRIX if name in fields]
     if carriers:
         label, name = carriers[0]
-        found["matrix"] = (label, _unit(fields[name]), fields[name].values[0, frame])
+        found["matrix"] = Quantity(label, _unit(fields[name]), fields[name].values[0, frame])
     return found
 
 
@@ -86,8 +88,8 @@ def _unit(variable: xr.DataArray) -> str:
     return str(variable.attrs.get("discsim_unit", ""))
 
 
-def _edges(points: np.ndarray, cells: np.ndarray, regions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Edges between regions, and of the outside without those on axis and mid-plane (mirrors, not borders)."""
+def edges_between(points: np.ndarray, cells: np.ndarray, regions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Edges of a plane mesh between regions, and of the outside without those on axis and mid-plane (mirrors, not borders)."""
     sides = np.sort(cells[:, [[0, 1], [1, 2], [2, 0]]].reshape(-1, 2), axis=1)
     edges, inverse, counts = np.unique(sides, axis=0, return_inverse=True, return_counts=True)
     owners = np.repeat(regions, 3)
