@@ -72,7 +72,7 @@ def plot(
 ) -> None:
     """A field on the deformed disc, scenarios side by side, with one colour scale for all scenarios and kept times.
 
-    A run keeps fields at its start and end; [output] field_times = ["0 year", "1 year", ...] keeps more, for a movie.
+    A run keeps fields at its start and end; for a movie, run with --set 'output.field_times=["0 year", "1 year", ...]'.
     Example: discsim plot out/cells_vs_gene --field gag --time "10 year" -o gag.pdf
     Example: discsim plot out/cells_vs_gene --view transverse --movie
     """
@@ -181,7 +181,8 @@ def _recipe(folder: Path, choice: FieldChoice, view: ViewName) -> str:
     from discsim import __version__
 
     words = ["discsim", "plot", str(folder), "--field", choice.name, "--view", view.value]
-    return f"discsim {__version__}: {shlex.join(words)}"
+    made = choice.result.tree.attrs.get("date_created", "unknown time")
+    return f"discsim {__version__}: {shlex.join(words)} (result of {made})"
 
 
 def _tell(choice: FieldChoice, target: Path) -> None:

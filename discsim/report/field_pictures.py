@@ -139,8 +139,8 @@ class Board:
                 _nothing(axes, self.choice, scenario, time)
             else:
                 self.painter.draw(axes, scenario, frame)
-            beneath = row + 1 < self.grid.shape[0] and (row + 1) // self.block == block and number + across >= count
-            self.painter.label(axes, lowest=row == self.grid.shape[0] - 1 or beneath, leftmost=column == 0)
+            last = (block + 1) * self.block == self.grid.shape[0]
+            self.painter.label(axes, lowest=last and number + across >= count, leftmost=column == 0)
             note = "just after the injection" if self.choice.result.dosed_at(scenario, time) else ""
             words = ", ".join(word for word in (scenario if first or self.block > 1 else "", note) if word)
             axes.set_title(words, fontsize=NORMAL, color=INK)
@@ -178,6 +178,9 @@ def _board(choice: FieldChoice, painter: Painter, view: View, colours: str, bloc
     width = max(0.95 + panel * across, 4.6)
     row = panel * high / wide + 0.38
     figure = _new_figure(width, row * rows + 1.55, "compressed")
+    engine = figure.get_layout_engine()
+    if engine is not None:  # a movie is not trimmed, so nothing may touch its edge
+        engine.set(rect=(0.01, 0.01, 0.98, 0.98))  # type: ignore[call-arg]  # of the constrained engine, which this one is
     grid = figure.subplots(rows, across, squeeze=False)
     board = Board(choice, painter, view, figure, grid)
     _colour_bar(figure, grid, choice, colours, min(0.9, 4.2 / width))
@@ -197,7 +200,7 @@ def _colour_bar(figure: Figure, grid: np.ndarray, choice: FieldChoice, colours: 
     from matplotlib.ticker import MaxNLocator, ScalarFormatter
 
     formatter = ScalarFormatter(useOffset=False, useMathText=True)
-    formatter.set_powerlimits((-2, 4))
+    formatter.set_powerlimits((-2, 5))
     mappable = ScalarMappable(Normalize(*choice.limits), COLOUR_MAPS[colours])
     bar = figure.colorbar(
         mappable, ax=list(grid.flat), location="bottom", shrink=share, aspect=32, pad=0.04,
@@ -206,7 +209,8 @@ def _colour_bar(figure: Figure, grid: np.ndarray, choice: FieldChoice, colours: 
     bar.set_label(choice.label, fontsize=NORMAL, color=INK)
     bar.ax.tick_params(labelsize=SMALL, colors=INK, length=3)
     bar.ax.xaxis.get_offset_text().set_fontsize(SMALL)
-    bar.outline.set_visible(False)
+    bar.outline.set_edgecolor(PALE)
+    bar.outline.set_linewidth(0.5)
 
 
 def _time_beside(board: Board, block: int, time: float) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from discsim.report.plots import DPI
+from discsim.report.plots import DPI, INK
 from discsim.study.environment import MissingTool
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 PICTURES = (".png", ".pdf", ".svg")
 MOVIES = (".gif", ".mp4")
 MOVIE_DPI = 110
+NEARLY_WHITE = 240  # of 255
 MAP_COLOURS = 176  # of the 256 of a GIF
 LAST_PAUSE = 1500  # ms, on the last picture of a GIF before it begins again
 
@@ -92,10 +93,12 @@ def _palette(pictures: Sequence[Image], colour_map: str) -> Image:
     from PIL import Image as Images
 
     of_map = (colormaps[colour_map](np.linspace(0.0, 1.0, MAP_COLOURS))[:, :3] * 255.0).round().astype(np.uint8)
-    seen = Images.fromarray(np.concatenate([np.asarray(picture)[::4, ::4] for picture in pictures]))
-    others = seen.quantize(256 - MAP_COLOURS, method=Images.Quantize.MEDIANCUT).getpalette() or []
+    seen = np.concatenate([np.asarray(picture)[::4, ::4].reshape(-1, 3) for picture in pictures])
+    inked = seen[seen.min(axis=1) < NEARLY_WHITE]  # or the paper itself would come out in one of its neighbours
+    plain = [*(255, 255, 255), *bytes.fromhex(INK[1:])]
+    others = Images.fromarray(inked[None]).quantize(254 - MAP_COLOURS, method=Images.Quantize.MEDIANCUT).getpalette() or []
     found = Images.new("P", (1, 1))
-    found.putpalette([*of_map.ravel().tolist(), *others])
+    found.putpalette([*of_map.ravel().tolist(), *plain, *others])
     return found
 
 
