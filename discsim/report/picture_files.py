@@ -54,10 +54,11 @@ def need_movie_tools(path: Path) -> None:
 
 
 def _write_mp4(figures: Iterable[Figure], path: Path, per_second: float) -> None:
-    from matplotlib.animation import FFMpegWriter
+    # By files, not through a pipe: where PETSc is loaded, an ffmpeg that gives up early would end the whole process (SIGPIPE).
+    from matplotlib.animation import FFMpegFileWriter
 
     # Players know little else than 4:2:0. Few pictures a second are shown as many, or players skip the last ones.
-    writer = FFMpegWriter(
+    writer = FFMpegFileWriter(
         fps=per_second,  # type: ignore[arg-type]  # ffmpeg takes parts of a picture a second
         codec="h264",
         extra_args=["-pix_fmt", "yuv420p", "-r", "30"],
@@ -68,7 +69,7 @@ def _write_mp4(figures: Iterable[Figure], path: Path, per_second: float) -> None
                 if number == 0:
                     saving.enter_context(writer.saving(figure, str(path), MOVIE_DPI))
                 writer.grab_frame(facecolor="white")
-    except (BrokenPipeError, subprocess.CalledProcessError):
+    except subprocess.CalledProcessError:
         raise MissingTool("ffmpeg gave up; it needs an encoder for H.264 (libx264): install one, or name a .gif") from None
 
 
