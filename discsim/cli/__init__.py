@@ -18,7 +18,6 @@ from discsim.cli import catalogue, explore, export, optimise, plot, report, repr
 from discsim.cli.common import (
     ENVIRONMENT,
     FAILED_ARMS,
-    RESULT_FILE,
     Experiment,
     Override,
     Plugin,
@@ -32,6 +31,7 @@ from discsim.cli.common import (
     solving_engine,
 )
 from discsim.cli.common import interruptible as _interruptible
+from discsim.study.folder_files import RESULT_FILE
 
 if TYPE_CHECKING:
     from discsim.problem.engine import Engine, Progress

@@ -16,11 +16,12 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from discsim.study.folder_files import RESULT_FILE
+
 if TYPE_CHECKING:
     from discsim.problem.engine import Engine
 
 BAD_INPUT, FAILED_ARMS, ENVIRONMENT, MISMATCH, NO_EVIDENCE, INTERRUPTED = 2, 3, 4, 5, 6, 130
-RESULT_FILE = "result.nc"
 PLAIN_WIDTH = 320  # columns of a table that is not shown on a terminal
 
 

@@ -13,6 +13,7 @@ from discsim.cli.common import ENVIRONMENT, NO_EVIDENCE, Experiment, Override, P
 
 if TYPE_CHECKING:
     from discsim.study.explore import Explorer
+    from discsim.study.study import Study
 
 LOCAL = "127.0.0.1"
 PORT = 8050
@@ -40,7 +41,7 @@ def explore(
         raise Stop(ENVIRONMENT, "the page needs Dash, which is an extra: pip install 'discsim[explore]'")
     listening = _listen(port)
     with listening:
-        explorer = _explorer(file, tuple(overrides or ()), plugin)
+        explorer = _explorer(study, file, tuple(overrides or ()), plugin)
         _serve(explorer, listening, browser)
 
 
@@ -57,13 +58,11 @@ def _listen(port: int) -> socket.socket:
     return found
 
 
-def _explorer(file: Path, overrides: tuple[str, ...], plugin: bool) -> Explorer:
-    from discsim.study.config import read_study
+def _explorer(study: Study, file: Path, overrides: tuple[str, ...], plugin: bool) -> Explorer:
     from discsim.study.explore import Explorer
     from discsim.study.toml_text import read_text
     from discsim.study.train import NotTrained
 
-    study = read_study(file, overrides, allow_plugin=plugin)
     try:
         found = Explorer(study, read_text(file), overrides, source=str(file), folder=file.parent, allow_plugin=plugin)
     except NotTrained as error:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from discsim.cli.common import BAD_INPUT, RESULT_FILE, Stop, guarded, show_error, writable_folder
+from discsim.cli.common import BAD_INPUT, Stop, guarded, show_error, writable_folder
+from discsim.cli.fields import load_run, tell_gaps
 
 if TYPE_CHECKING:
     from discsim.report.crate import Author, License
@@ -61,27 +61,17 @@ def export(
 def _fields(path: Path, target: Path, option: str) -> None:
     """Write fields into a new folder, which appears whole or not at all."""
     from discsim.report.field_files import write_vtk, write_xdmf
-    from discsim.study.result import Result
-    from discsim.study.sweep_folder import is_sweep
+    from discsim.study.store import appearing
 
-    source = path / RESULT_FILE if path.is_dir() else path
-    if path.is_dir() and is_sweep(path) and not source.exists():
-        raise Stop(BAD_INPUT, f"{path}: a sweep keeps no fields; discsim run keeps those of the nominal sample")
-    result = Result.load(source)
+    result = load_run(path)
     _make_room(target)
     try:
-        with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=target.parent) as place:
-            stage = Path(place) / "fields"
+        with appearing(target) as stage:
             stage.mkdir()
             written = (write_vtk if option == "--vtk" else write_xdmf)(result, stage)
-            stage.rename(target)
     except OSError as error:
         raise Stop(BAD_INPUT, f"{target}: cannot be written ({error.strerror or error})") from None
-    for name, failure in result.failed().items():
-        show_error(f"{name} did not finish ({failure.status}: {failure.reason}); its fields end at its last good time")
-    without = [name for name in result.scenario_names if not result[name].has_fields]
-    if without:
-        show_error(f"no fields were kept of {', '.join(without)}")
+    tell_gaps(result, result.scenario_names)
     typer.echo(f"fields in {', '.join(str(target / file.name) for file in written)}")
 
 

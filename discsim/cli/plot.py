@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from discsim.cli.common import BAD_INPUT, RESULT_FILE, Stop, guarded, show_error, writable_folder
+from discsim.cli.common import BAD_INPUT, Stop, guarded, writable_folder
+from discsim.cli.fields import load_run, tell_gaps
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -77,7 +78,7 @@ def plot(
     Example: discsim plot out/cells_vs_gene --view transverse --movie
     """
     _check_suffix(out, movie)
-    result = _load(folder)
+    result = load_run(folder)
     choice = _choice(result, field, scenario, time, movie)
     ending = ".gif" if movie else ".png"
     target = out or (folder if folder.is_dir() else folder.parent) / f"{choice.stem}_{view.value}{ending}"
@@ -90,7 +91,8 @@ def plot(
 
         need_movie_tools(target)  # what is missing is told before anything is drawn
     _draw(choice, view, movie, per_second, colours, target, _recipe(folder, choice, view))
-    _tell(choice, target)
+    tell_gaps(result, choice.scenarios)
+    typer.echo(f"{choice.label} in {target}")
 
 
 def _check_suffix(out: Path | None, movie: bool) -> None:
@@ -103,20 +105,6 @@ def _check_suffix(out: Path | None, movie: bool) -> None:
         what = "a movie" if movie else "a picture"
         hint = f"; {'leave --movie out' if movie else '--movie makes one'}" if out.suffix.lower() in others else ""
         raise Stop(BAD_INPUT, f"--out {out}: {what} ends in {', '.join(allowed)}{hint}")
-
-
-def _load(folder: Path) -> Result:
-    from discsim.study.result import Result
-    from discsim.study.sweep_folder import is_sweep
-
-    if not folder.is_dir():
-        return Result.load(folder)
-    source = folder / RESULT_FILE
-    if not source.exists():
-        if is_sweep(folder):
-            raise Stop(BAD_INPUT, f"{folder}: a sweep keeps no fields; discsim run keeps those of the nominal sample")
-        raise Stop(BAD_INPUT, f"{folder}: holds no {RESULT_FILE}, so no run; discsim run FILE --out DIR makes one")
-    return Result.load(source)
 
 
 def _choice(result: Result, field: str, scenarios: list[str] | None, times: list[str] | None, movie: bool) -> FieldChoice:
@@ -183,17 +171,6 @@ def _recipe(folder: Path, choice: FieldChoice, view: ViewName) -> str:
     words = ["discsim", "plot", str(folder), "--field", choice.name, "--view", view.value]
     made = choice.result.tree.attrs.get("date_created", "unknown time")
     return f"discsim {__version__}: {shlex.join(words)} (result of {made})"
-
-
-def _tell(choice: FieldChoice, target: Path) -> None:
-    """Where the picture is, and what it lacks."""
-    for name, failure in choice.result.failed().items():
-        if name in choice.scenarios:
-            show_error(f"{name} did not finish ({failure.status}: {failure.reason}); its fields end at its last good time")
-    without = [name for name in choice.result.scenario_names if not choice.result[name].has_fields]
-    if without:
-        show_error(f"no fields were kept of {', '.join(without)}")
-    typer.echo(f"{choice.label} in {target}")
 
 
 def register(app: typer.Typer) -> None:

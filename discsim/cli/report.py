@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from discsim.cli.common import BAD_INPUT, RESULT_FILE, Stop, guarded
+from discsim.cli.common import BAD_INPUT, Stop, guarded
+from discsim.study.folder_files import PAGE_FILE, RESULT_FILE
 
 if TYPE_CHECKING:
     from discsim.report.page import Page
-
-PAGE_FILE = "report.html"
 
 
 @guarded

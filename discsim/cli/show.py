@@ -10,7 +10,8 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from discsim.cli.common import BAD_INPUT, RESULT_FILE, Stop, guarded, make_console, show_error
+from discsim.cli.common import BAD_INPUT, Stop, guarded, make_console, show_error
+from discsim.study.folder_files import RESULT_FILE
 
 
 @guarded

@@ -13,7 +13,6 @@ import hashlib
 import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from discsim.study.computation import Computation, environment_of
 from discsim.study.environment import MissingTool
 from discsim.study.provenance import now
-from discsim.study.store import ResultError, write_text_file
+from discsim.study.store import ResultError, appearing, write_text_file
 from discsim.study.sweep_folder import STUDY_FILE
 
 if TYPE_CHECKING:
@@ -88,19 +87,18 @@ def write_crate(
     It appears whole or not at all; returns how many files it holds beside its description. Raises ``ResultError`` where
     ``target`` exists, ``OSError`` where it cannot be written.
     """
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=target.parent) as place:
-        stage = Path(place) / "crate"
+    with appearing(target) as partial:
+        packed = target.suffix == ".zip"
+        stage = partial.with_name("crate") if packed else partial
         stage.mkdir()
         crate = _Description(folder, stage, author, licensed)
         for computation in found:
             crate.add(computation)
         count = crate.write(found)
-        made = stage
-        if target.suffix == ".zip":
-            made = Path(shutil.make_archive(str(Path(place) / "packed"), "zip", stage))
+        if packed:
+            shutil.make_archive(str(partial.with_suffix("")), "zip", stage)
         if os.path.lexists(target):
             raise ResultError(f"{target}: exists; name another place")
-        made.rename(target)
     return count
 
 

@@ -18,7 +18,8 @@ import numpy as np
 import xarray as xr
 
 from discsim.problem.problem import YEAR
-from discsim.study.result import TIME_TOLERANCE, Result, ResultError, ScenarioResult
+from discsim.report.field_choice import kept_times
+from discsim.study.result import Result, ResultError, ScenarioResult
 
 CELLS = {(2, 3): "triangle", (3, 4): "tetra"}  # dimension and corners -> name of the cell in meshio
 
@@ -47,9 +48,7 @@ def frames_of(view: ScenarioResult) -> Frames:
     shape = (points.shape[1], cells.shape[1])
     if shape not in CELLS:
         raise ResultError(f"{view.name}: cells of {shape[1]} corners in {shape[0]} dimensions have no place in these files")
-    kept = range(times.size)
-    if view.failure is not None:
-        kept = range(int(np.sum(times <= view.last_good_time * (1.0 + TIME_TOLERANCE))))
+    kept = range(kept_times(view).size)
     return Frames(
         view.name,
         tuple(float(times[frame]) / YEAR for frame in kept),

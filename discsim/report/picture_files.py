@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import shutil
 import subprocess
-import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ import numpy as np
 
 from discsim.report.plots import DPI, INK
 from discsim.study.environment import MissingTool
+from discsim.study.store import appearing
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -30,7 +30,7 @@ LAST_PAUSE = 1500  # ms, on the last picture of a GIF before it begins again
 def write_picture(figure: Figure, path: Path, recipe: str) -> None:
     """Write a figure in the format that the suffix of ``path`` names (one of ``PICTURES``), with the command that makes it."""
     word = "Subject" if path.suffix.lower() == ".pdf" else "Description"
-    with _appearing(path) as partial:
+    with appearing(path) as partial:
         figure.savefig(partial, dpi=DPI, bbox_inches="tight", pad_inches=0.1, metadata={word: recipe})
 
 
@@ -40,7 +40,7 @@ def write_movie(figures: Iterable[Figure], path: Path, per_second: float, colour
     ``colour_map``: matplotlib's name of the one in the figure, whose colours a GIF keeps first.
     """
     need_movie_tools(path)
-    with _appearing(path) as partial:
+    with appearing(path) as partial:
         if path.suffix.lower() == ".gif":
             _write_gif(figures, partial, per_second, colour_map)
         else:
@@ -101,12 +101,3 @@ def _palette(pictures: Sequence[Image], colour_map: str) -> Image:
     found = Images.new("P", (1, 1))
     found.putpalette([*of_map.ravel().tolist(), *plain, *others])
     return found
-
-
-@contextlib.contextmanager
-def _appearing(target: Path) -> Iterator[Path]:
-    """A place for a file of the same name beside ``target``, which takes it over at a good end."""
-    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=target.parent) as place:
-        partial = Path(place) / target.name
-        yield partial
-        partial.replace(target)

@@ -18,6 +18,7 @@ import numpy as np
 from discsim.problem.problem import YEAR
 from discsim.study.check import CHECK_FILE
 from discsim.study.ensemble import SweptInput
+from discsim.study.folder_files import PAGE_FILE, RESULT_FILE
 from discsim.study.result import Result
 from discsim.study.shards import shard_paths
 from discsim.study.store import ResultError, read_tree
@@ -35,7 +36,6 @@ from discsim.study.sweep_folder import (
 from discsim.study.sweep_result import sweep_counts
 from discsim.study.sweep_state import load_note
 
-RESULT_FILE, PAGE_FILE = "result.nc", "report.html"
 State = Literal["completed", "failed", "running"]
 _MOST_FAILURES = 20  # failed samples that are named one by one; the shards name all
 

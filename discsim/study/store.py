@@ -133,6 +133,15 @@ def _beside(target: Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
+@contextlib.contextmanager
+def appearing(target: Path) -> Iterator[Path]:
+    """A place for a file or folder of the same name beside ``target``, whose name it takes at a good end and only then."""
+    with tempfile.TemporaryDirectory(prefix=f".{target.name}.", suffix=".part", dir=target.parent) as place:
+        partial = Path(place) / target.name
+        yield partial
+        partial.replace(target)
+
+
 def _flush(path: Path) -> None:
     """Force a file, or the entries of a folder, onto the disk."""
     handle = os.open(path, os.O_RDONLY)
