@@ -65,6 +65,9 @@ def sweep(
         float | None,
         typer.Option(metavar="SECONDS", help="What a sample may take; ten times the slowest one so far where left out."),
     ] = None,
+    memory: Annotated[
+        float | None, typer.Option(metavar="GIB", help="What a process may hold before it is ended; any amount where left out.")
+    ] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End at the first sample that fails.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only time the first sample and say what the sweep will take.")] = False,
     plugin: Plugin = False,
@@ -94,7 +97,7 @@ def sweep(
         need_gpu()
     plugins = file.resolve().parent if plugin else None
     options = SweepOptions(
-        engine, device, batch, workers, samples, check, force, retry == "failed", plugins, timeout, fail_fast, faults
+        engine, device, batch, workers, samples, check, force, retry == "failed", plugins, timeout, fail_fast, faults, memory
     )
     if plan:
         _plan(study, options)

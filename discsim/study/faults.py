@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import math
 import os
 import signal
 import time
@@ -20,6 +21,7 @@ from discsim.problem.problem import Problem
 VARIABLE = "DISCSIM_FAULT"
 KINDS = {
     "kill": "the process is killed, as the system does for want of memory",
+    "oom": "the process takes memory until it holds more than --memory allows",
     "hang": "nothing more happens",
     "slow": "it takes five seconds more",
     "raise": "the engine raises an error",
@@ -27,6 +29,7 @@ KINDS = {
     "enospc": "the disk is full when the result is to be written",
 }
 SLOW = 5.0  # s
+GREED, CHUNK = 1.5, 2**26  # memory that is taken: over the one allowed; bytes at a time
 
 
 class FaultError(ValueError):
@@ -48,16 +51,22 @@ def read_faults(text: str, samples: int) -> dict[int, str]:
     return found
 
 
-def strike(kind: str | None) -> None:
-    """What happens before a sample is solved."""
+def strike(kind: str | None, memory: float | None = None) -> None:
+    """What happens before a sample is solved. ``memory``: GiB that the process may hold; without it none is taken on purpose."""
     if kind == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif kind == "raise":
         raise ArithmeticError(f"a fault on purpose ({VARIABLE})")
     elif kind == "slow":
         time.sleep(SLOW)
-    while kind == "hang":
+    taken = [b"x" * CHUNK for _ in range(_chunks(memory))] if kind == "oom" else []
+    while kind == "hang" or taken:
         time.sleep(SLOW)
+
+
+def _chunks(memory: float | None) -> int:
+    assert memory is not None, "a sweep without a limit of memory is refused this fault"
+    return math.ceil(GREED * memory * 2.0**30 / CHUNK)
 
 
 def spoil(kind: str | None, problem: Problem) -> Problem:

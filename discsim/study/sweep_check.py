@@ -8,14 +8,15 @@ from pathlib import Path
 
 from discsim.problem.record import ArmRecord
 from discsim.problem.status import Status
+from discsim.study.executor import Died, Task
 from discsim.study.shards import failed_records
 from discsim.study.study import Study
 from discsim.study.sweep_folder import Manifest
 from discsim.study.sweep_plan import setups
-from discsim.study.sweep_pool import Died, Task, Workers, hung
+from discsim.study.sweep_pool import Workers
 from discsim.study.sweep_result import open_ensemble
 from discsim.study.sweep_state import Teller
-from discsim.study.sweep_worker import Setup, Trouble, bare, record_sample
+from discsim.study.sweep_worker import Setup, Trouble, bare, solve_samples
 
 CHECK_FILE = "check.json"
 
@@ -56,7 +57,7 @@ def _rerun(
     samples: list[int], manifest: Manifest, study: Study, workers: list[Setup], teller: Teller, limit: float
 ) -> dict[int, list[ArmRecord]] | str:
     """Records of the samples, or why there are none."""
-    tasks = collections.deque(Task(sample, record_sample, (sample, manifest.steps)) for sample in samples)
+    tasks = collections.deque(Task(sample, solve_samples, ((sample,), manifest.steps)) for sample in samples)
     records: dict[int, list[ArmRecord]] = {}
 
     def tick(running: list[Task]) -> None:
@@ -67,9 +68,8 @@ def _rerun(
             if isinstance(outcome, Trouble) and outcome.kind == "tool":
                 return outcome.reason
             if isinstance(outcome, (Died, Trouble)):
-                reason = outcome.reason if isinstance(outcome, Trouble) else str(outcome)
-                teller.log(f"check of sample {task.key}: {reason}")
-                status = Status.TIMEOUT if hung(outcome) else Status.CRASHED
-                outcome = failed_records(bare(study.problem()), status, reason, "See the log.")
-            records[task.key] = outcome
+                teller.log(f"check of sample {task.key}: {outcome}")
+                status = outcome.status if isinstance(outcome, Died) else Status.CRASHED
+                outcome = [failed_records(bare(study.problem()), status, str(outcome), "See the log.")]
+            records[task.key] = outcome[0]
     return records

@@ -9,12 +9,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from discsim.problem.status import Status
 from discsim.study.config import resolve
 from discsim.study.design import Design, draw
 from discsim.study.environment import MissingTool
+from discsim.study.executor import Died, Task
+from discsim.study.faults import VARIABLE
 from discsim.study.study import Study
-from discsim.study.sweep_folder import LOG, SHARDS, SweepError
-from discsim.study.sweep_pool import Died, Task, Workers, cores
+from discsim.study.sweep_folder import LOG, SweepError
+from discsim.study.sweep_pool import Workers, cores
 from discsim.study.sweep_worker import Setup, Trouble, choose_steps, time_samples
 
 DEFAULT_ENGINE, DEFAULT_DEVICE = "sweep", "cpu"
@@ -34,7 +37,7 @@ class SweepOptions:
     ``workers``: processes (all cores); ``samples``: the first so many of the design (all); ``plugins``: folder of modules that
     bring mechanisms; ``force``: set aside a sweep that differs; ``retry_failed``: run failed samples once more; ``timeout``:
     seconds that a sample may take (learned from those that are done); ``fail_fast``: end at the first sample that fails;
-    ``faults``: sample -> what goes wrong on purpose (``faults``).
+    ``faults``: sample -> what goes wrong on purpose (``faults``); ``memory``: GiB that a process may hold (any amount).
     """
 
     engine: str | None = None
@@ -49,6 +52,7 @@ class SweepOptions:
     timeout: float | None = None
     fail_fast: bool = False
     faults: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    memory: float | None = None
 
 
 class BadOption(SweepError):
@@ -119,7 +123,7 @@ def plan_sweep(study: Study, scratch: Path, options: SweepOptions = AS_USUAL) ->
     batch = options.batch or usual_batch(engine, device)
     samples = min(options.samples or design.count, design.count)
     together = min(batch, samples) if device == "gpu" else 1
-    setup = Setup(resolve(study), design, engine, device, scratch / SHARDS, scratch / LOG / "worker", options.plugins)
+    setup = Setup(resolve(study), design, engine, device, scratch / LOG / "worker", options.plugins, memory=options.memory)
     with Workers(setups(setup, 1)) as workers:
         began = time.perf_counter()
         steps = told(workers.run_one(Task("steps", choose_steps)), "choosing the step list")
@@ -167,6 +171,10 @@ def check_options(options: SweepOptions, design: Design) -> None:
             raise BadOption(f"{name} {value}: at least 1")
     if options.timeout is not None and not options.timeout > 0.0:
         raise BadOption(f"--timeout {options.timeout:g}: more than 0 s")
+    if options.memory is not None and not options.memory > 0.0:
+        raise BadOption(f"--memory {options.memory:g}: more than 0 GiB")
+    if options.memory is None and "oom" in options.faults.values():
+        raise BadOption(f"{VARIABLE}: oom needs --memory GIB, or it would take all that the machine has")
     if options.samples is not None and options.samples > design.count:
         raise BadOption(f"--samples {options.samples}: the design has {design.count}")
 
@@ -174,7 +182,8 @@ def check_options(options: SweepOptions, design: Design) -> None:
 def told(outcome: Any, what: str) -> Any:
     """The outcome of a task that a sweep cannot do without."""
     if isinstance(outcome, Died):
-        raise SweepError(f"{what}: {outcome}; a script that starts a sweep has to do so under if __name__ == '__main__':")
+        hint = "; a script that starts a sweep has to do so under if __name__ == '__main__':"
+        raise SweepError(f"{what}: {outcome}{hint if outcome.status is Status.CRASHED else ''}")
     if isinstance(outcome, Trouble):
         raise MissingTool(outcome.reason) if outcome.kind == "tool" else SweepError(f"{what}: {outcome.reason}")
     return outcome

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import collections
-import dataclasses
-import math
 import multiprocessing
 import os
 import signal
@@ -16,102 +14,64 @@ from contextlib import contextmanager
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+import psutil
+
+from discsim.study.executor import Died, Executor, Task, TooLarge, TooLong, no_limit
 from discsim.study.sweep_worker import Setup, prepare, single_threaded, start
 
-# Seconds between two looks at the clock while workers are busy.
-TICK = 1.0
+# Seconds between two looks at the clock, and at the memory where that is limited, while workers are busy.
+TICK, MEMORY_TICK = 1.0, 0.2
+GIB = 2.0**30
+# A process is known by what appears while it is started, and the environment is changed for that: one at a time.
+_starting = threading.Lock()
 
 
-@dataclasses.dataclass(frozen=True)
-class Task:
-    """A function of ``sweep_worker``, what it is given, and what the driver knows it by."""
-
-    key: Any
-    function: Callable[..., Any]
-    arguments: tuple[Any, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class Died:
-    """The outcome of a task whose process ended before the task did.
-
-    ``code``: as ``Process.exitcode`` has it; ``limit``: seconds after which the process was ended, where that is why.
-    """
-
-    log: str
-    code: int | None = None
-    limit: float | None = None
-
-    def __str__(self) -> str:
-        if self.limit is not None:
-            return f"not done after {self.limit:.0f} s, so its process was ended (see {self.log})"
-        return f"its process ended without a word ({self._how()}; see {self.log})"
-
-    def _how(self) -> str:
-        if self.code is None or self.code == -signal.SIGKILL:
-            return "killed, or out of memory"
-        return f"signal {-self.code}: {signal.strsignal(-self.code)}" if self.code < 0 else f"exit code {self.code}"
-
-
-def hung(outcome: Any) -> bool:
-    """Whether a task gave nothing because it took longer than its limit."""
-    return isinstance(outcome, Died) and outcome.limit is not None
-
-
-def _no_limit(task: Task) -> float:
-    return math.inf
-
-
-class Workers:
-    """Some workers, started when they are first needed; leaving the context ends them, whatever they do."""
+class Workers(Executor):
+    """Processes of this machine, one per setup. A limit of memory (``Setup.memory``) is looked after like one of time."""
 
     def __init__(self, setups: Sequence[Setup]) -> None:
         self._slots = [_Slot(setup) for setup in setups]
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def close(self) -> None:
+        """End all workers."""
         for slot in self._slots:
             slot.release()
         for slot in self._slots:
             slot.close()
 
+    def kill(self) -> None:
+        """End what runs at once, from another thread; who waits for its outcome hears that it died."""
+        for slot in self._slots:
+            slot.kill(None)
+
     def run(
         self,
         tasks: collections.deque[Task],
         tick: Callable[[list[Task]], None],
-        limit: Callable[[Task], float] = _no_limit,
+        limit: Callable[[Task], float] = no_limit,
     ) -> Iterator[tuple[Task, Any]]:
-        """Tasks with their outcomes as they come; more may be added to ``tasks`` meanwhile. ``tick`` hears what is running.
-
-        A task that takes longer than its ``limit`` (s), which may change meanwhile, is ended with its process. The time that a
-        process takes to start is not the task's.
-        """
+        """Tasks with their outcomes as they come (see ``Executor``); a limit of time may change meanwhile."""
         idle, busy = list(self._slots), dict[Future[Any], tuple[_Slot, Task, float]]()
+        pause = MEMORY_TICK if any(slot.setup.memory for slot in self._slots) else TICK
         while tasks or busy:
             while tasks and idle:
                 slot, task = idle.pop(0), tasks.popleft()
                 busy[slot.submit(task)] = slot, task, time.monotonic()
             tick([task for _, task, _ in busy.values()])
-            done, late = wait(busy, timeout=TICK, return_when=FIRST_COMPLETED)
+            done, late = wait(busy, timeout=pause, return_when=FIRST_COMPLETED)
             for future in late:
                 slot, task, began = busy[future]
+                slot.watch_memory()
                 if slot.starting():
                     busy[future] = slot, task, time.monotonic()
                 elif time.monotonic() - began > limit(task):
-                    slot.kill(limit(task))
+                    slot.kill(TooLong(limit(task)))
             for future in done:
                 slot, task, _ = busy.pop(future)
                 idle.append(slot)
                 yield task, slot.outcome(future)
-
-    def run_one(self, task: Task, tick: Callable[[list[Task]], None] = lambda running: None) -> Any:
-        """The outcome of a single task."""
-        return next(outcome for _, outcome in self.run(collections.deque([task]), tick))
 
 
 class _Slot:
@@ -123,7 +83,7 @@ class _Slot:
         self._life: Connection | None = None
         self._process: BaseProcess | None = None
         self._prepared: Future[None] | None = None
-        self._limit: float | None = None
+        self._ended: TooLong | TooLarge | None = None
 
     def submit(self, task: Task) -> Future[Any]:
         """Start a task; a worker that died while it had nothing to do is replaced."""
@@ -135,7 +95,11 @@ class _Slot:
         return self._submit(task)
 
     def _submit(self, task: Task) -> Future[Any]:
-        with single_threaded(), _without_interrupts():  # the worker's process is started in here, with this environment
+        with (
+            _starting,
+            single_threaded(),
+            _without_interrupts(),
+        ):  # the worker's process is started in here, with this environment
             if self._executor is None:
                 context = multiprocessing.get_context("spawn")
                 theirs, self._life = context.Pipe(duplex=False)
@@ -153,11 +117,11 @@ class _Slot:
         try:
             found = future.result()
         except BrokenExecutor:
-            process, limit = self._process, self._limit
+            process, ended = self._process, self._ended
             self.close()
             code = None if process is None else process.exitcode
-            return Died(f"{self.setup.log.parent.name}/{self.setup.log.name}", code, limit)
-        if self._limit is not None:  # done while it was being ended: the next task is not to meet that
+            return Died(f"{self.setup.log.parent.name}/{self.setup.log.name}", code, ended)
+        if self._ended is not None:  # done while it was being ended: the next task is not to meet that
             self.close()
         return found
 
@@ -165,9 +129,20 @@ class _Slot:
         """Whether its process is not ready yet."""
         return self._prepared is not None and not self._prepared.done()
 
-    def kill(self, limit: float) -> None:
-        """End the process, whatever it does, for it took longer than ``limit`` (s)."""
-        self._limit = limit
+    def watch_memory(self) -> None:
+        """End the process where it holds more memory than it may. What it shares with others counts as its own."""
+        if self.setup.memory is None or self._process is None or self._process.pid is None:
+            return
+        try:
+            found = psutil.Process(self._process.pid).memory_info().rss / GIB
+        except psutil.NoSuchProcess:  # it has just ended, which its outcome will tell
+            return
+        if found > self.setup.memory:
+            self.kill(TooLarge(self.setup.memory, found))
+
+    def kill(self, why: TooLong | TooLarge | None) -> None:
+        """End the process, whatever it does; the first reason stands."""
+        self._ended = self._ended or why
         if self._process is not None:
             self._process.kill()
 
@@ -182,7 +157,7 @@ class _Slot:
         self.release()
         if self._executor is not None:
             self._executor.shutdown(wait=True, cancel_futures=True)
-            self._executor = self._process = self._limit = self._prepared = None
+            self._executor = self._process = self._ended = self._prepared = None
 
 
 @contextmanager

@@ -17,17 +17,17 @@ from typing import Any
 import xarray as xr
 
 from discsim.problem.problem import Problem
-from discsim.problem.status import Status
 from discsim.study.config import resolve
 from discsim.study.design import Design, draw
 from discsim.study.environment import MissingTool
+from discsim.study.executor import Died, Executor, Task, hung
 from discsim.study.faults import VARIABLE
 from discsim.study.parameter_table import PARAMETERS, used_parameters
 from discsim.study.provenance import now
-from discsim.study.shards import Batch, ShardSummary, failed_records, inputs_dataset, shard_paths, summarise, write_shard
+from discsim.study.shards import Batch, ShardSummary, inputs_dataset, shard_paths, summarise
 from discsim.study.store import ResultError, remove_partial, write_text_file, write_tree
 from discsim.study.study import Study
-from discsim.study.sweep_attempts import FIRST, STARTS, Attempts
+from discsim.study.sweep_attempts import FIRST, Attempts
 from discsim.study.sweep_check import CHECK_FILE, check_sweep
 from discsim.study.sweep_folder import (
     DAMAGED,
@@ -39,7 +39,6 @@ from discsim.study.sweep_folder import (
     Manifest,
     SweepChanged,
     SweepError,
-    SweepUnwritable,
     about,
     changes,
     design_table,
@@ -58,10 +57,11 @@ from discsim.study.sweep_plan import (
     told,
     usual_batch,
 )
-from discsim.study.sweep_pool import Died, Task, Workers, cores, hung
+from discsim.study.sweep_pool import Workers, cores
 from discsim.study.sweep_result import open_ensemble, open_sweep
 from discsim.study.sweep_state import Hook, Phase, SweepProgress, Teller, silent
-from discsim.study.sweep_worker import Setup, Trouble, bare, choose_steps, run_batch
+from discsim.study.sweep_worker import Setup, Trouble, bare, choose_steps, solve_samples
+from discsim.study.sweep_writer import ShardWriter
 from discsim.study.train import NotTrained, train_study, trained
 from discsim.study.tree import parameters_dataset, root_dataset
 
@@ -118,8 +118,8 @@ class _Driver:
         manifest = self._kept(manifest, identity)
         log = self.folder / LOG / "worker"
         self._announce()
-        setup = Setup(self.config, self.design, engine, device, self.folder / SHARDS, log, self.options.plugins)
-        setup = dataclasses.replace(setup, faults=self.options.faults)
+        given = self.options
+        setup = Setup(self.config, self.design, engine, device, log, given.plugins, faults=given.faults, memory=given.memory)
         with Workers(setups(setup, self._workers())) as workers:
             if manifest is None:
                 manifest = self._begun(workers, identity)
@@ -207,7 +207,7 @@ class _Driver:
         self.notes.append(line)
         self.teller.log(line)
 
-    def _begun(self, workers: Workers, identity: Mapping[str, Any]) -> Manifest:
+    def _begun(self, workers: Executor, identity: Mapping[str, Any]) -> Manifest:
         """Choose the step list and write down what the sweep is; from then on the folder is one of a sweep."""
         self.teller.log(f"begins with engine {identity['engine']}")
         self._trained(str(identity["engine"]))
@@ -281,10 +281,10 @@ class _Driver:
         self.failed |= failed
         self.engines |= summary.engine_of()
 
-    def _solve(self, workers: Workers, batches: list[Batch], manifest: Manifest) -> None:
+    def _solve(self, workers: Executor, batches: list[Batch], manifest: Manifest) -> None:
         """Run batches until each has a shard."""
-        attributes = self._attributes(manifest)
-        tasks = collections.deque(self._task(batch, manifest, attributes) for batch in batches)
+        writer = ShardWriter(self.folder, manifest, self.problem, self.design, self.options.faults)
+        tasks = collections.deque(_task(batch, manifest) for batch in batches)
         self.teller.log(f"{len(batches)} batches, {sum(len(batch.samples) for batch in batches)} samples to run")
         begun: dict[tuple[int, ...], float] = {}
 
@@ -296,24 +296,22 @@ class _Driver:
         for task, outcome in workers.run(tasks, tick, lambda task: self.tries.limit(task.key)):
             batch: Batch = task.key
             seconds = time.monotonic() - begun.pop(batch.samples)
-            if isinstance(outcome, ShardSummary):
+            found = outcome if isinstance(outcome, (Died, Trouble)) else writer.write(batch, outcome)
+            if isinstance(found, ShardSummary):
                 self.tries.took(batch, seconds)
-                self._take(outcome)
+                self._take(found)
             else:
-                reason = self._reason(outcome)
-                self.teller.log(f"batch {batch.number}.{batch.generation}, {len(batch.samples)} samples: {reason}")
-                hangs = hung(outcome)
-                again = self.tries.after(batch, hangs=hangs)
-                tasks.extendleft(self._task(one, manifest, attributes) for one in reversed(again))
+                if isinstance(found, Trouble) and found.kind == "tool":  # no batch could give anything
+                    raise MissingTool(found.reason)
+                self.teller.log(f"batch {batch.number}.{batch.generation}, {len(batch.samples)} samples: {found}")
+                again = self.tries.after(batch, hangs=hung(found))
+                tasks.extendleft(_task(one, manifest) for one in reversed(again))
                 if not again:
-                    self._take(self._given_up(batch, reason, hangs, manifest, attributes))
+                    self._take(writer.given_up(batch, found))
             if self.options.fail_fast and self.last_failure:
                 self._note("ended at the first sample that failed (--fail-fast); the same command without it goes on")
                 return
         self._tell("running")
-
-    def _task(self, batch: Batch, manifest: Manifest, attributes: Mapping[str, Any]) -> Task:
-        return Task(batch, run_batch, (batch, manifest.steps, attributes))
 
     def _take(self, summary: ShardSummary) -> None:
         self._accept(summary)
@@ -322,50 +320,6 @@ class _Driver:
         for sample, why in summary.failed().items():
             self.last_failure = f"sample {sample}: {why}"
             self.teller.log(f"failed: {self.last_failure}")
-
-    def _reason(self, outcome: Died | Trouble) -> str:
-        """Why a batch gave nothing; raises where none could give anything."""
-        if isinstance(outcome, Died):
-            return str(outcome)
-        if outcome.kind == "tool":
-            raise MissingTool(outcome.reason)
-        if outcome.kind == "write":
-            raise SweepUnwritable(
-                f"{self.folder / SHARDS}: cannot be written to ({outcome.reason}); what is there is kept: make room, then sweep "
-                "again"
-            )
-        return outcome.reason
-
-    def _given_up(
-        self, batch: Batch, reason: str, hangs: bool, manifest: Manifest, attributes: Mapping[str, Any]
-    ) -> ShardSummary:
-        """The shard of a sample that was given up."""
-        advice = "discsim sweep --retry failed runs it once more"
-        if hangs:
-            records = [failed_records(self.problem, Status.TIMEOUT, reason, f"{advice}, with a longer --timeout.")]
-        else:
-            records = [failed_records(self.problem, Status.CRASHED, f"{reason}, {STARTS} times", f"{advice}; see the log.")]
-        try:
-            path = write_shard(self.folder / SHARDS, batch, records, self.problem, self.design.inputs, manifest.steps, attributes)
-        except OSError as error:
-            raise SweepUnwritable(
-                f"{self.folder / SHARDS}: cannot be written to ({error}); make room, then sweep again"
-            ) from None
-        return summarise(path, manifest.sweep)
-
-    def _attributes(self, manifest: Manifest) -> dict[str, Any]:
-        """What every shard says of itself."""
-        code = manifest.about["code"]
-        return {
-            "discsim_schema": "discsim/1",
-            "discsim_sweep": manifest.sweep,
-            "title": manifest.title,
-            "discsim_config_hash": manifest.config_hash,
-            "discsim_engine": manifest.identity["engine"],
-            "discsim_version": code["version"],
-            "discsim_commit": code["commit"],
-            "discsim_code": manifest.identity["code"],
-        }
 
     def _check(self, manifest: Manifest, setup: Setup) -> None:
         """Have the reference engine rerun the samples that decide, where the study asks for it and it was not done yet."""
@@ -392,3 +346,7 @@ class _Driver:
     def _failed(self) -> dict[int, str]:
         """Failed samples of those that are wanted, and why."""
         return {sample: why for sample, why in sorted(self.failed.items()) if sample < self.wanted}
+
+
+def _task(batch: Batch, manifest: Manifest) -> Task:
+    return Task(batch, solve_samples, (batch.samples, manifest.steps))

@@ -1,6 +1,7 @@
 """What a worker process of a sweep does: one batch after another on one core, alone with its engine.
 
-A worker returns words, never numbers: what it computed lies in a shard when it says so. It ends as soon as its driver does.
+A worker writes nothing but its log: what it computed goes to the driver, which alone writes shards. So it may run where the
+folder of the sweep is not. It ends as soon as its driver does.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from discsim.problem.discretisation import DiscretisationError
 from discsim.problem.engine import Engine
@@ -26,9 +27,9 @@ from discsim.problem.status import Status
 from discsim.quantities.parameters import ParameterError
 from discsim.study.design import Design, sample_study
 from discsim.study.environment import MissingTool, need_compiler
-from discsim.study.faults import fill_disk, spoil, strike
+from discsim.study.faults import spoil, strike
 from discsim.study.messages import ConfigError
-from discsim.study.shards import Batch, ShardSummary, failed_records, summarise, write_shard
+from discsim.study.shards import failed_records
 from discsim.study.study import Study, make_engine
 
 # One thread a worker: results that depend on neither the number of workers nor that of cores, and no two fight for a core.
@@ -41,26 +42,30 @@ class Setup:
     """What a worker is told at its start.
 
     ``config``: the resolved experiment file; ``plugins``: folder of modules with mechanisms of the user's, whose import was
-    allowed; ``core``: the one to run on, where the system can pin a process; ``faults``: sample -> what goes wrong on purpose.
+    allowed; ``core``: the one to run on, where the system can pin a process; ``faults``: sample -> what goes wrong on purpose;
+    ``memory``: GiB that the process may hold.
     """
 
     config: str
     design: Design
     engine: str
     device: str
-    shards: Path
     log: Path
     plugins: Path | None = None
     core: int | None = None
     faults: Mapping[int, str] = dataclasses.field(default_factory=dict)
+    memory: float | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Trouble:
-    """Why a task gave nothing: a tool is missing, the engine raised, or the shard could not be written."""
+    """Why a task gave nothing: a tool is missing, or the engine raised."""
 
-    kind: Literal["tool", "engine", "write"]
+    kind: Literal["tool", "engine"]
     reason: str
+
+    def __str__(self) -> str:
+        return self.reason
 
 
 @contextlib.contextmanager
@@ -150,19 +155,9 @@ def choose_steps() -> tuple[float, ...] | Trouble:
     return _tried(lambda setup, model: tuple(float(end) for end in model.engine.choose_steps(model.nominal)))
 
 
-def run_batch(batch: Batch, steps: tuple[float, ...], attributes: Mapping[str, Any]) -> ShardSummary | Trouble:
-    """Solve a batch and write its shard, with what it is to say of itself."""
-    found = _tried(lambda setup, model: _solved(setup, model, batch.samples, steps))
-    if isinstance(found, Trouble):
-        return found
-    assert _setup is not None and _model is not None
-    return _written(_setup, batch, found, _model.nominal, steps, attributes)
-
-
-def record_sample(sample: int, steps: tuple[float, ...]) -> list[ArmRecord] | Trouble:
-    """Solve one sample and return its records: for the check, which looks at few."""
-    found = _tried(lambda setup, model: _solved(setup, model, (sample,), steps))
-    return found if isinstance(found, Trouble) else list(found[0])
+def solve_samples(samples: tuple[int, ...], steps: tuple[float, ...]) -> list[list[ArmRecord]] | Trouble:
+    """Records of some samples, an inner list per sample."""
+    return _tried(lambda setup, model: _solved(setup, model, samples, steps))
 
 
 def collect_sample(sample: int, steps: tuple[float, ...], path: Path) -> bool | Trouble:
@@ -201,7 +196,7 @@ def _solved(setup: Setup, model: _Model, samples: Sequence[int], steps: tuple[fl
     problems = []
     for sample in samples:
         fault = setup.faults.get(sample)
-        strike(fault)
+        strike(fault, setup.memory)
         problem = model.problem(setup.design, sample)
         problems.append(problem if isinstance(problem, str) else spoil(fault, problem))
     runnable = [problem for problem in problems if not isinstance(problem, str)]
@@ -218,26 +213,6 @@ def _solved(setup: Setup, model: _Model, samples: Sequence[int], steps: tuple[fl
     return records
 
 
-def _written(
-    setup: Setup,
-    batch: Batch,
-    records: list[list[ArmRecord]],
-    nominal: Problem,
-    steps: tuple[float, ...],
-    attributes: Mapping[str, Any],
-) -> ShardSummary | Trouble:
-    try:
-        fill_disk(setup.faults, batch.samples)
-        path = write_shard(setup.shards, batch, records, nominal, setup.design.inputs, steps, attributes)
-        return summarise(path, attributes["discsim_sweep"])
-    except (OSError, RuntimeError) as error:  # HDF5 tells some faults of a disk as RuntimeError
-        traceback.print_exc()
-        return Trouble("write", _one_line(error))
-    except ValueError as error:  # records that are not what an engine owes
-        traceback.print_exc()
-        return Trouble("engine", _one_line(error))
-
-
 def _tried[T](task: Callable[[Setup, _Model], T]) -> T | Trouble:
     """The outcome of a task. Errors become words: not every exception survives the way to another process."""
     global _model
@@ -251,9 +226,10 @@ def _tried[T](task: Callable[[Setup, _Model], T]) -> T | Trouble:
         return Trouble("tool", str(error))
     except Exception as error:  # whatever an engine or a library beneath raises; the log has the whole of it
         traceback.print_exc()
-        return Trouble("engine", _one_line(error))
+        return Trouble("engine", one_line(error))
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """Kind and message of an error."""
     text = " ".join(str(error).split()) or "no message"
     return f"{type(error).__name__}: {text}"[:400]

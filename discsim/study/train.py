@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 from discsim.problem.tables import cache_folder
 from discsim.study.config import resolve
 from discsim.study.design import Design, draw, sample_study
+from discsim.study.executor import Died, Task
 from discsim.study.messages import ConfigError, Mistake, Shown
 from discsim.study.numbers import nominal_values, with_values
 from discsim.study.study import Study
 from discsim.study.sweep_folder import flattened, source_hash
-from discsim.study.sweep_pool import Died, Task, Workers, cores
+from discsim.study.sweep_pool import Workers, cores
 from discsim.study.sweep_worker import Setup, Trouble, bare, choose_steps, collect_sample
 from discsim.study.training_design import box, training_design
 
@@ -180,7 +181,7 @@ def _run_samples(
     listed = place.scratch / "steps.json"
     missing = [index for index in range(design.count) if not (place.scratch / f"{index:04d}.npz").exists()]
     log = place.scratch / "log" / "worker"
-    setup = Setup(resolve(study), design, "sweep", "cpu", place.scratch, log, plugins)
+    setup = Setup(resolve(study), design, "sweep", "cpu", log, plugins)
     free = cores()
     count = max(1, min(workers or len(free), len(missing)))
     setups = [

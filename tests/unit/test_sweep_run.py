@@ -6,6 +6,7 @@ import collections
 import dataclasses
 import json
 import os
+import re
 import shutil
 import socket
 import time
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from discsim.study import sweep_folder
+from discsim.study import sweep_folder, sweep_pool
 from discsim.study.config import read_study, resolve, study_from_text
 from discsim.study.environment import MissingTool
 from discsim.study.store import ResultError
@@ -197,7 +198,7 @@ def test_a_killed_worker_costs_its_batch_one_more_start(tmp_path: Path, orders: 
     assert collections.Counter(begun(orders)) == collections.Counter([*range(10), 4, 5])
     attempts = open_sweep(tmp_path / "s")["cells"]["attempts"].values.tolist()
     assert attempts == [1, 1, 1, 1, 2, 2, 2, 2, 1, 1]
-    assert "killed, or out of memory" in (tmp_path / "s/log/sweep.log").read_text()
+    assert "killed, most likely by the system for want of memory" in (tmp_path / "s/log/sweep.log").read_text()
 
 
 def test_a_sample_that_kills_every_worker_is_given_up_and_harms_no_other(
@@ -232,6 +233,27 @@ def test_a_sample_that_hangs_is_ended_and_named(tmp_path: Path, orders: Path, ru
     for process in processes:
         with pytest.raises(ProcessLookupError):
             os.kill(process, 0)
+
+
+def test_a_sample_that_takes_too_much_memory_is_ended_and_named(
+    tmp_path: Path, finished: Path, monkeypatch: pytest.MonkeyPatch, run: Run
+) -> None:
+    monkeypatch.setattr(sweep_pool, "MEMORY_TICK", 0.05)
+    outcome = run(samples=6, memory=1.0, faults={5: "oom"})
+    assert list(outcome.failed) == [5]
+    assert re.search(r": oom, it held 1\.\d+ GiB of memory, --memory allows 1, so its process was ended", outcome.failed[5])
+    found, clean = open_ensemble(tmp_path / "s"), open_ensemble(finished)
+    assert found.status["cells"].tolist() == ["ok"] * 5 + ["oom"]
+    for readout in found.units:
+        np.testing.assert_array_equal(found.values["cells"][readout][:5], clean.values["cells"][readout][:5])
+    attempts = open_sweep(tmp_path / "s")["cells"]["attempts"].values.tolist()
+    assert attempts == [1, 1, 1, 1, 2, 2]  # alone, in a fresh process, it might have needed less
+    assert not run(samples=6, memory=1.0, retry_failed=True).failed
+
+
+def test_memory_that_no_worker_can_do_with_is_told_at_once(tmp_path: Path, run: Run) -> None:
+    with pytest.raises(SweepError, match=r"^choosing the step list: it held 0\.\d+ GiB of memory, --memory allows 0\.01, [^;]*$"):
+        run(memory=0.01)
 
 
 def test_the_first_failure_may_end_a_sweep(tmp_path: Path, orders: Path, run: Run) -> None:
@@ -417,9 +439,11 @@ def test_an_engine_that_is_not_there_is_a_missing_tool(run: Run) -> None:
         ({"workers": 0}, "at least 1"),
         ({"batch": -1}, "at least 1"),
         ({"timeout": 0.0}, "more than 0 s"),
+        ({"memory": -2.0}, "more than 0 GiB"),
+        ({"faults": {3: "oom"}}, "oom needs --memory GIB"),
     ],
 )
-def test_senseless_options_are_refused(run: Run, tmp_path: Path, options: dict[str, float], message: str) -> None:
+def test_senseless_options_are_refused(run: Run, tmp_path: Path, options: dict[str, object], message: str) -> None:
     with pytest.raises(BadOption, match=message):
         run(**options)
     assert not (tmp_path / "s").exists()
@@ -492,7 +516,7 @@ def test_a_sample_whose_inputs_make_no_study_fails_alone(
         return real(study, design, index)
 
     monkeypatch.setattr(sweep_worker, "sample_study", sample_study)
-    setup = sweep_worker.Setup(resolve(study), draw(study), quick.ENGINE, "cpu", tmp_path, tmp_path / "log")
+    setup = sweep_worker.Setup(resolve(study), draw(study), quick.ENGINE, "cpu", tmp_path / "log")
     model = sweep_worker._Model(setup)
     found = sweep_worker._solved(setup, model, (0, 1, 2), model.engine.choose_steps(model.nominal))
     assert [[str(record.status) for record in row] for row in found] == [["ok"] * 2, ["invalid_input"] * 2, ["ok"] * 2]
