@@ -68,6 +68,10 @@ def sweep(
     memory: Annotated[
         float | None, typer.Option(metavar="GIB", help="What a process may hold before it is ended; any amount where left out.")
     ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(metavar="tcp://HOST:PORT", help="Run on the workers of this Dask scheduler, not on this machine's cores."),
+    ] = None,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End at the first sample that fails.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only time the first sample and say what the sweep will take.")] = False,
     plugin: Plugin = False,
@@ -93,11 +97,26 @@ def sweep(
     faults = _faults(study)
     if not plan:
         writable_folder(folder)
-    if device == "gpu":  # before anything is written
+    if plan and address is not None:
+        raise Stop(BAD_INPUT, "--plan times this machine; leave --address out and give --workers N, the threads of the cluster")
+    if device == "gpu" and address is None:  # before anything is written
         need_gpu()
     plugins = file.resolve().parent if plugin else None
     options = SweepOptions(
-        engine, device, batch, workers, samples, check, force, retry == "failed", plugins, timeout, fail_fast, faults, memory
+        engine,
+        device,
+        batch,
+        workers,
+        samples,
+        check,
+        force,
+        retry_failed=retry == "failed",
+        plugins=plugins,
+        timeout=timeout,
+        fail_fast=fail_fast,
+        faults=faults,
+        memory=memory,
+        address=address,
     )
     if plan:
         _plan(study, options)
@@ -151,14 +170,15 @@ def _run(study: Study, folder: Path, options: SweepOptions) -> None:
 @contextlib.contextmanager
 def _stops() -> Iterator[None]:
     """What keeps a sweep from going on, as exit codes."""
+    from discsim.study.sweep_cluster import BadAddress, NoCluster
     from discsim.study.sweep_folder import SweepBusy, SweepChanged, SweepError, SweepUnwritable
     from discsim.study.sweep_plan import BadOption
 
     try:
         yield
-    except (SweepBusy, SweepUnwritable) as error:
+    except (SweepBusy, SweepUnwritable, NoCluster) as error:
         raise Stop(ENVIRONMENT, str(error)) from None
-    except (SweepChanged, BadOption) as error:
+    except (SweepChanged, BadOption, BadAddress) as error:
         raise Stop(BAD_INPUT, str(error)) from None
     except SweepError as error:
         raise Stop(FAILED_ARMS, str(error)) from None

@@ -48,12 +48,14 @@ class TooLarge:
 class Died:
     """The outcome of a task whose process ended before the task did.
 
-    ``code``: as ``Process.exitcode`` has it; ``ended``: why the driver ended it, where it did.
+    ``code``: as ``Process.exitcode`` has it; ``ended``: why the driver ended it, where it did; ``machine``: whose ``log`` it is,
+    for the log of the sweep alone, because results name no machine.
     """
 
     log: str
     code: int | None = None
     ended: TooLong | TooLarge | None = None
+    machine: str = ""
 
     @property
     def status(self) -> Status:
@@ -71,7 +73,7 @@ class Died:
         if self.code is None:
             return "killed, or out of memory"
         if self.code == -signal.SIGKILL:  # the system's own way when memory runs out, and it leaves no other trace
-            return "killed, most likely by the system for want of memory: fewer --workers or a coarser mesh help"
+            return "killed, most likely by the system for want of memory"
         return f"signal {-self.code}: {signal.strsignal(-self.code)}" if self.code < 0 else f"exit code {self.code}"
 
 
@@ -112,6 +114,11 @@ class Executor(abc.ABC):
         process. The time that a process takes to start is not the task's.
         """
 
-    def run_one(self, task: Task, tick: Callable[[list[Task]], None] = lambda running: None) -> Any:
+    def run_one(
+        self,
+        task: Task,
+        tick: Callable[[list[Task]], None] = lambda running: None,
+        limit: Callable[[Task], float] = no_limit,
+    ) -> Any:
         """The outcome of a single task."""
-        return next(outcome for _, outcome in self.run(collections.deque([task]), tick))
+        return next(outcome for _, outcome in self.run(collections.deque([task]), tick, limit))

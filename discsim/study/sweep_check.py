@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+from collections.abc import Callable
 from pathlib import Path
 
 from discsim.problem.record import ArmRecord
 from discsim.problem.status import Status
-from discsim.study.executor import Died, Task
+from discsim.study.executor import Died, Executor, Task
 from discsim.study.shards import failed_records
 from discsim.study.study import Study
 from discsim.study.sweep_folder import Manifest
-from discsim.study.sweep_plan import setups
-from discsim.study.sweep_pool import Workers
 from discsim.study.sweep_result import open_ensemble
 from discsim.study.sweep_state import Teller
 from discsim.study.sweep_worker import Setup, Trouble, bare, solve_samples
@@ -21,8 +20,16 @@ from discsim.study.sweep_worker import Setup, Trouble, bare, solve_samples
 CHECK_FILE = "check.json"
 
 
-def check_sweep(folder: Path, manifest: Manifest, study: Study, setup: Setup, workers: int, teller: Teller, limit: float) -> str:
-    """Write ``check.json``; what comes back is why there is none, or nothing.
+def check_sweep(
+    folder: Path,
+    manifest: Manifest,
+    study: Study,
+    setup: Setup,
+    executor: Callable[[Setup, int], Executor],
+    teller: Teller,
+    limit: float,
+) -> str:
+    """Write ``check.json``; what comes back is why there is none, or nothing. ``executor``: what runs so many samples.
 
     Samples are chosen by every readout of the study that has a direction, in turn, or by the one that [check] names. A sample
     whose run dies, or takes more than ``limit`` (s), is told in the check as such.
@@ -44,9 +51,8 @@ def check_sweep(folder: Path, manifest: Manifest, study: Study, setup: Setup, wo
     except VerdictError as error:
         return str(error)
     setup = dataclasses.replace(setup, engine=str(table["engine"]), device="cpu", log=setup.log.with_name("check"))
-    records = _rerun(
-        [choice.number for choice in choices], manifest, study, setups(setup, min(workers, len(choices))), teller, limit
-    )
+    with executor(setup, len(choices)) as workers:
+        records = _rerun([choice.number for choice in choices], manifest, study, workers, teller, limit)
     if isinstance(records, str):
         return records
     confirm(ensemble, choices, records, tolerance=float(table["tolerance"]), engine=str(table["engine"])).save(folder)
@@ -54,7 +60,7 @@ def check_sweep(folder: Path, manifest: Manifest, study: Study, setup: Setup, wo
 
 
 def _rerun(
-    samples: list[int], manifest: Manifest, study: Study, workers: list[Setup], teller: Teller, limit: float
+    samples: list[int], manifest: Manifest, study: Study, workers: Executor, teller: Teller, limit: float
 ) -> dict[int, list[ArmRecord]] | str:
     """Records of the samples, or why there are none."""
     tasks = collections.deque(Task(sample, solve_samples, ((sample,), manifest.steps)) for sample in samples)
@@ -63,13 +69,12 @@ def _rerun(
     def tick(running: list[Task]) -> None:
         teller.tell("checking", len(records), len(samples), failed=0, running=len(running))
 
-    with Workers(workers) as pool:
-        for task, outcome in pool.run(tasks, tick, lambda task: limit):
-            if isinstance(outcome, Trouble) and outcome.kind == "tool":
-                return outcome.reason
-            if isinstance(outcome, (Died, Trouble)):
-                teller.log(f"check of sample {task.key}: {outcome}")
-                status = outcome.status if isinstance(outcome, Died) else Status.CRASHED
-                outcome = [failed_records(bare(study.problem()), status, str(outcome), "See the log.")]
-            records[task.key] = outcome[0]
+    for task, outcome in workers.run(tasks, tick, lambda task: limit):
+        if isinstance(outcome, Trouble) and outcome.kind == "tool":
+            return outcome.reason
+        if isinstance(outcome, (Died, Trouble)):
+            teller.log(f"check of sample {task.key}: {outcome}")
+            status = outcome.status if isinstance(outcome, Died) else Status.CRASHED
+            outcome = [failed_records(bare(study.problem()), status, str(outcome), "See the log.")]
+        records[task.key] = outcome[0]
     return records

@@ -37,7 +37,9 @@ class SweepOptions:
     ``workers``: processes (all cores); ``samples``: the first so many of the design (all); ``plugins``: folder of modules that
     bring mechanisms; ``force``: set aside a sweep that differs; ``retry_failed``: run failed samples once more; ``timeout``:
     seconds that a sample may take (learned from those that are done); ``fail_fast``: end at the first sample that fails;
-    ``faults``: sample -> what goes wrong on purpose (``faults``); ``memory``: GiB that a process may hold (any amount).
+    ``faults``: sample -> what goes wrong on purpose (``faults``); ``memory``: GiB that a process may hold (any amount);
+    ``address``: of a Dask scheduler whose workers are to run it (processes of this machine), ``workers`` then being the most that
+    are used.
     """
 
     engine: str | None = None
@@ -53,6 +55,7 @@ class SweepOptions:
     fail_fast: bool = False
     faults: Mapping[int, str] = dataclasses.field(default_factory=dict)
     memory: float | None = None
+    address: str | None = None
 
 
 class BadOption(SweepError):

@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import xarray as xr
 
@@ -29,6 +29,7 @@ from discsim.study.store import ResultError, remove_partial, write_text_file, wr
 from discsim.study.study import Study
 from discsim.study.sweep_attempts import FIRST, Attempts
 from discsim.study.sweep_check import CHECK_FILE, check_sweep
+from discsim.study.sweep_cluster import ClusterWorkers, connected
 from discsim.study.sweep_folder import (
     DAMAGED,
     LOG,
@@ -60,10 +61,13 @@ from discsim.study.sweep_plan import (
 from discsim.study.sweep_pool import Workers, cores
 from discsim.study.sweep_result import open_ensemble, open_sweep
 from discsim.study.sweep_state import Hook, Phase, SweepProgress, Teller, silent
-from discsim.study.sweep_worker import Setup, Trouble, bare, choose_steps, solve_samples
+from discsim.study.sweep_worker import Setup, Trouble, bare, choose_steps, code_of, solve_samples
 from discsim.study.sweep_writer import ShardWriter
 from discsim.study.train import NotTrained, train_study, trained
 from discsim.study.tree import parameters_dataset, root_dataset
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 __all__ = ["SweepOptions", "SweepOutcome", "SweepProgress", "open_ensemble", "open_sweep", "run_sweep"]
 
@@ -87,16 +91,26 @@ def run_sweep(study: Study, folder: Path, options: SweepOptions = AS_USUAL, hook
     """
     config, design = resolve(study), draw(study)
     check_options(options, design)
-    folder.mkdir(parents=True, exist_ok=True)
-    with Lock(folder) as lock:
-        return _Driver(study, config, design, folder, options, Teller(folder, lock, hook)).run()
+    with connected(options.address) as cluster:  # before anything is written
+        folder.mkdir(parents=True, exist_ok=True)
+        with Lock(folder) as lock:
+            return _Driver(study, config, design, folder, options, Teller(folder, lock, hook), cluster).run()
 
 
 class _Driver:
     """One run of the command, with the lock of the folder in hand."""
 
-    def __init__(self, study: Study, config: str, design: Design, folder: Path, options: SweepOptions, teller: Teller) -> None:
-        self.study, self.config, self.design = study, config, design
+    def __init__(
+        self,
+        study: Study,
+        config: str,
+        design: Design,
+        folder: Path,
+        options: SweepOptions,
+        teller: Teller,
+        cluster: Client | None,
+    ) -> None:
+        self.study, self.config, self.design, self.cluster = study, config, design, cluster
         self.folder, self.options, self.teller = folder, options, teller
         self.problem: Problem = bare(study.problem())
         self.wanted = min(options.samples or design.count, design.count)
@@ -120,7 +134,7 @@ class _Driver:
         self._announce()
         given = self.options
         setup = Setup(self.config, self.design, engine, device, log, given.plugins, faults=given.faults, memory=given.memory)
-        with Workers(setups(setup, self._workers())) as workers:
+        with self._executor(setup) as workers:
             if manifest is None:
                 manifest = self._begun(workers, identity)
             batches = self._missing(manifest, batch)
@@ -141,8 +155,12 @@ class _Driver:
             faults = ", ".join(f"{kind}@{sample}" for sample, kind in sorted(self.options.faults.items()))
             self._note(f"faults on purpose, as {VARIABLE} asks: {faults}")
 
-    def _workers(self) -> int:
-        return self.options.workers or len(cores())
+    def _executor(self, setup: Setup, most: int | None = None) -> Executor:
+        """What runs tasks: the cluster, or processes of this machine; ``most``: as many tasks as there are."""
+        if self.cluster is not None:
+            return ClusterWorkers(self.cluster, setup, code_of(self.config), self.options.workers)
+        count = self.options.workers or len(cores())
+        return Workers(setups(setup, count if most is None else min(count, most)))
 
     def _trained(self, engine: str) -> None:
         """The reduced engine needs a training: made now where the study has none yet."""
@@ -160,7 +178,7 @@ class _Driver:
 
         self.teller.begin(0)
         try:
-            train_study(self.study, tell, workers=self.options.workers, plugins=self.options.plugins)
+            train_study(self.study, tell, workers=None if self.cluster else self.options.workers, plugins=self.options.plugins)
         except NotTrained as error:
             raise SweepError(str(error)) from None
         self._note("a reduced model of this study was trained first; discsim train --report shows it")
@@ -211,7 +229,7 @@ class _Driver:
         """Choose the step list and write down what the sweep is; from then on the folder is one of a sweep."""
         self.teller.log(f"begins with engine {identity['engine']}")
         self._trained(str(identity["engine"]))
-        outcome = workers.run_one(Task("steps", choose_steps), lambda running: self._tell("choosing steps"))
+        outcome = workers.run_one(Task("steps", choose_steps), self._choosing)
         steps = tuple(told(outcome, "choosing the step list"))
         nominal = root_dataset(self.study, self.problem, rows := used_parameters(self.study.scenarios, self.problem))
         design = self.design
@@ -235,6 +253,9 @@ class _Driver:
         write_tree(tree, self.folder / NOMINAL_FILE, overwrite=True)
         manifest.save(self.folder)
         return manifest
+
+    def _choosing(self, running: list[Task]) -> None:
+        self._tell("choosing steps" if running else "waiting for workers")
 
     def _missing(self, manifest: Manifest, size: int) -> list[Batch]:
         """Batches to run: samples that no shard has, and failed ones where a retry is asked for."""
@@ -291,7 +312,7 @@ class _Driver:
         def tick(running: list[Task]) -> None:
             for task in running:
                 begun.setdefault(task.key.samples, time.monotonic())
-            self._tell("running", running)
+            self._tell("running" if running else "waiting for workers", running)
 
         for task, outcome in workers.run(tasks, tick, lambda task: self.tries.limit(task.key)):
             batch: Batch = task.key
@@ -303,7 +324,8 @@ class _Driver:
             else:
                 if isinstance(found, Trouble) and found.kind == "tool":  # no batch could give anything
                     raise MissingTool(found.reason)
-                self.teller.log(f"batch {batch.number}.{batch.generation}, {len(batch.samples)} samples: {found}")
+                machine = f", on {found.machine}" if isinstance(found, Died) and found.machine else ""
+                self.teller.log(f"batch {batch.number}.{batch.generation}, {len(batch.samples)} samples: {found}{machine}")
                 again = self.tries.after(batch, hangs=hung(found))
                 tasks.extendleft(_task(one, manifest) for one in reversed(again))
                 if not again:
@@ -330,7 +352,7 @@ class _Driver:
             return
         self.teller.begin(0)
         limit = self.options.timeout or FIRST
-        note = check_sweep(self.folder, manifest, self.study, setup, self._workers(), self.teller, limit)
+        note = check_sweep(self.folder, manifest, self.study, setup, self._executor, self.teller, limit)
         if note:
             self._note(f"not checked: {note}")
         else:

@@ -11,8 +11,10 @@ import dataclasses
 import faulthandler
 import os
 import signal
+import socket
 import threading
 import time
+import tomllib
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from multiprocessing.connection import Connection
@@ -29,8 +31,10 @@ from discsim.study.design import Design, sample_study
 from discsim.study.environment import MissingTool, need_compiler
 from discsim.study.faults import spoil, strike
 from discsim.study.messages import ConfigError
+from discsim.study.provenance import environment
 from discsim.study.shards import failed_records
 from discsim.study.study import Study, make_engine
+from discsim.study.sweep_folder import source_hash
 
 # One thread a worker: results that depend on neither the number of workers nor that of cores, and no two fight for a core.
 SINGLE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
@@ -43,7 +47,7 @@ class Setup:
 
     ``config``: the resolved experiment file; ``plugins``: folder of modules with mechanisms of the user's, whose import was
     allowed; ``core``: the one to run on, where the system can pin a process; ``faults``: sample -> what goes wrong on purpose;
-    ``memory``: GiB that the process may hold.
+    ``memory``: GiB that the process may hold; ``code``: hash of the code and versions of the libraries that it has to have.
     """
 
     config: str
@@ -55,6 +59,7 @@ class Setup:
     core: int | None = None
     faults: Mapping[int, str] = dataclasses.field(default_factory=dict)
     memory: float | None = None
+    code: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,6 +124,7 @@ class _Model:
         from discsim.study.config import study_from_text
 
         self.study: Study = study_from_text(setup.config, source="the study", folder=setup.plugins, allow_plugin=True)
+        _need_code(setup)
         self.nominal = bare(self.study.problem())
         self.engine: Engine = _engine(setup.engine, setup.device, self.study)
 
@@ -128,6 +134,24 @@ class _Model:
             return bare(sample_study(self.study, design, sample).problem())
         except (ConfigError, ParameterError) as error:
             return " ".join(str(error).split())
+
+
+def _need_code(setup: Setup) -> None:
+    """Raise ``MissingTool`` where this machine has another discsim or other libraries than the driver."""
+    found = code_of(setup.config) if setup.code else {}
+    for name, wanted in setup.code.items():
+        if found.get(name) != wanted:
+            raise MissingTool(
+                f"{name} on the worker {socket.gethostname()} is {found.get(name, 'absent')}, here it is {wanted}; install there "
+                "what is here"
+            )
+
+
+def code_of(config: str) -> dict[str, str]:
+    """Hash of the code of discsim and of the mechanisms of an experiment that is loaded, and versions of libraries."""
+    mechanisms = tomllib.loads(config)["mechanisms"]["use"]
+    libraries = {f"library {name}": str(version) for name, version in environment()["versions"].items()}
+    return {"code of discsim and mechanisms": source_hash(mechanisms), **libraries}
 
 
 def _engine(name: str, device: str, study: Study) -> Engine:
@@ -221,7 +245,7 @@ def _tried[T](task: Callable[[Setup, _Model], T]) -> T | Trouble:
         if _model is None:
             _model = _Model(_setup)
         return task(_setup, _model)
-    except (ImportError, MissingTool, DiscretisationError) as error:
+    except (ImportError, MissingTool, DiscretisationError, ConfigError) as error:  # samples catch their own of these
         traceback.print_exc()
         return Trouble("tool", str(error))
     except Exception as error:  # whatever an engine or a library beneath raises; the log has the whole of it

@@ -20,7 +20,7 @@ from discsim.study.sweep_worker import Trouble, one_line
 ADVICE = {
     Status.TIMEOUT: "discsim sweep --retry failed runs it once more, with a longer --timeout.",
     Status.OOM: "discsim sweep --retry failed runs it once more: with a higher --memory, or fewer --workers to make room for it.",
-    Status.CRASHED: "discsim sweep --retry failed runs it once more; see the log.",
+    Status.CRASHED: "discsim sweep --retry failed runs it once more, where memory was short with fewer --workers; see the log.",
 }
 
 
