@@ -10,6 +10,7 @@ import collections
 import contextlib
 import dataclasses
 import logging
+import pickle
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -79,7 +80,7 @@ class ClusterWorkers(Executor):
         with contextlib.suppress(OSError, RuntimeError):  # it may be gone, and with it all that was to be ended
             self.client.cancel(list(self._busy), force=True)
             self._busy.clear()
-            self.client.run(dismiss, self.sweep, on_error="ignore")
+            self.client.run(pickle.loads, _packed(dismiss, self.sweep), on_error="ignore")
 
     def run(
         self,
@@ -92,9 +93,8 @@ class ClusterWorkers(Executor):
         while tasks or self._busy:
             while tasks and len(self._busy) < self._room():
                 task = tasks.popleft()
-                future = self.client.submit(
-                    host, self.sweep, self.setup, task, limit(task), key=f"discsim-{uuid.uuid4().hex}", pure=False
-                )
+                call = _packed(host, self.sweep, self.setup, task, limit(task))
+                future = self.client.submit(pickle.loads, call, key=f"discsim-{uuid.uuid4().hex}", pure=False)
                 self._busy[future] = task
             tick(list(self._busy.values()))
             for future in self._finished():
@@ -138,3 +138,19 @@ class ClusterWorkers(Executor):
     def _lost(self) -> NoCluster:
         where = self.client.scheduler.address if self.client.scheduler else "the cluster"
         return NoCluster(f"the scheduler at {where} is gone; what is done is kept, and the same command goes on with it")
+
+
+class _Call:
+    """A call that is made where its pickle is read."""
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+        self.function, self.arguments = function, arguments
+
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[Any, ...]]:
+        return self.function, self.arguments
+
+
+def _packed(function: Callable[..., Any], *arguments: Any) -> bytes:
+    """A call for ``pickle.loads``, which every Dask worker has. One without discsim then says so; it would not survive to be given
+    a function of it, which it reads between tasks."""
+    return pickle.dumps(_Call(function, arguments))

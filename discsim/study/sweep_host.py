@@ -1,8 +1,8 @@
 """What runs in a Dask worker: a thread of it hosts a process of a sweep (``sweep_worker``) and waits for each of its batches.
 
 Dask can neither end what a thread computes nor tell one thread's memory from another's; a process of one's own can be ended at
-once and takes no other batch with it. It lives from batch to batch, so that what was compiled is kept, until its sweep ends or nobody
-asked for it for ``IDLE`` seconds (the driver was killed).
+once and takes no other batch with it. It lives from batch to batch, so that what was compiled is kept, until its sweep ends or
+nobody asked for it for ``IDLE`` seconds (the driver was killed).
 """
 
 from __future__ import annotations
