@@ -11,6 +11,7 @@ import contextlib
 import dataclasses
 import logging
 import pickle
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
@@ -25,6 +26,7 @@ from discsim.study.sweep_worker import Setup, Trouble, one_line
 if TYPE_CHECKING:
     from distributed import Client, Future
 
+_ADDRESS = re.compile(r"(tcp|tls|ws|wss)://[^/\s]+:\d{1,5}")
 CONNECT = 15.0  # s to reach the scheduler
 TICK, PAUSE = 1.0, 0.05  # s between two questions for the workers; between two looks at what is done
 
@@ -46,6 +48,8 @@ def connected(address: str | None) -> Iterator[Client | None]:
     if address is None:
         yield None
         return
+    if not _ADDRESS.fullmatch(address):
+        raise BadAddress(f"--address {address}: is no address of a scheduler; write tcp://HOST:PORT (or tls://HOST:PORT)")
     try:
         import distributed
     except ImportError as error:
@@ -57,8 +61,6 @@ def connected(address: str | None) -> Iterator[Client | None]:
         raise NoCluster(
             f"--address {address}: no scheduler answers there ({one_line(error)}); dask scheduler starts one and says its address"
         ) from None
-    except ValueError as error:
-        raise BadAddress(f"--address {address}: is no address ({one_line(error)}); write tcp://HOST:PORT") from None
     try:
         yield client
     finally:
@@ -77,7 +79,9 @@ class ClusterWorkers(Executor):
 
     def close(self) -> None:
         """End all processes of this sweep on the cluster, and leave the cluster as it was."""
-        with contextlib.suppress(OSError, RuntimeError):  # it may be gone, and with it all that was to be ended
+        if self.client.status != "running":  # the processes end with their tasks, which Dask gives up without a scheduler
+            return
+        with contextlib.suppress(OSError, RuntimeError):  # it may be lost at this moment
             self.client.cancel(list(self._busy), force=True)
             self._busy.clear()
             self.client.run(pickle.loads, _packed(dismiss, self.sweep), on_error="ignore")
@@ -151,6 +155,6 @@ class _Call:
 
 
 def _packed(function: Callable[..., Any], *arguments: Any) -> bytes:
-    """A call for ``pickle.loads``, which every Dask worker has. One without discsim then says so; it would not survive to be given
-    a function of it, which it reads between tasks."""
+    """A call for ``pickle.loads``, which every Dask worker has. One without discsim then says so; it would end if it
+    were given a function of it, which it reads between tasks."""
     return pickle.dumps(_Call(function, arguments))
