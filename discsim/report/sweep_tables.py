@@ -115,6 +115,11 @@ def print_plan(plan: SweepPlan, console: Console) -> None:
     wall = duration_words(3600.0 * plan.hours)
     plural = "s" if plan.workers > 1 else ""
     console.print(Text(f"about {plan.core_hours:.3g} core-hours: {wall} with {plan.workers} worker{plural}"))
+    if plan.memory is not None:
+        total = f"{plan.busy * plan.memory:.1f} GiB in all with {plan.busy} worker{'s' if plan.busy > 1 else ''}"
+        console.print(
+            Text(f"a process held up to {plan.memory:.1f} GiB of memory, {total} (--memory limits each)"), soft_wrap=True
+        )
     if plan.busy < plan.workers:
         smaller = -(-plan.samples // plan.workers)
         plural, verb = ("es", "keep") if plan.batches > 1 else ("", "keeps")

@@ -96,6 +96,9 @@ class Executor(abc.ABC):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.close()
 
+    def warm(self, count: int) -> None:  # noqa: B027 - not every executor has something to start
+        """Tasks for ``count`` workers will come soon: start so many now, where starting takes long."""
+
     @abc.abstractmethod
     def close(self) -> None:
         """End all workers."""

@@ -21,8 +21,8 @@ from discsim.problem.problem import Problem
 VARIABLE = "DISCSIM_FAULT"
 KINDS = {
     "kill": "the process is killed, as the system does for want of memory",
-    "oom": "the process takes memory until it holds more than --memory allows",
     "hang": "nothing more happens",
+    "oom": "the process takes memory until it holds more than --memory allows",
     "slow": "it takes five seconds more",
     "raise": "the engine raises an error",
     "nan": "every parameter is no number",

@@ -70,7 +70,8 @@ class SweepPlan:
     """What a sweep will take. ``startup``: seconds a worker needs for all that is compiled; ``seconds``: per sample and core.
 
     ``batch``: samples of a batch, which one worker runs one after another; ``checked``: samples that [check] reruns, each in
-    ``check_seconds`` of the reference engine (an estimate; nothing where it cannot be told from this engine's time).
+    ``check_seconds`` of the reference engine (an estimate; nothing where it cannot be told from this engine's time); ``memory``:
+    GiB that a process held at most.
     """
 
     samples: int
@@ -82,6 +83,7 @@ class SweepPlan:
     seconds: float
     checked: int = 0
     check_seconds: float | None = None
+    memory: float | None = None
 
     @property
     def batches(self) -> int:
@@ -131,12 +133,13 @@ def plan_sweep(study: Study, scratch: Path, options: SweepOptions = AS_USUAL) ->
         began = time.perf_counter()
         steps = told(workers.run_one(Task("steps", choose_steps)), "choosing the step list")
         before = time.perf_counter() - began
-        first, second = told(workers.run_one(Task("time", time_samples, (tuple(range(together)), steps))), "the first sample")
+        measured = workers.run_one(Task("time", time_samples, (tuple(range(together)), steps)))
+        first, second, memory = told(measured, "the first sample")
     count = options.workers or len(cores())
     startup = max(0.0, before + first - second)  # choosing the steps, which one worker does once, is small beside it
     checked = _checked(study, options, engine, samples)
     each = CHECK_RATIO * second if engine == DEFAULT_ENGINE and device == DEFAULT_DEVICE else None
-    return SweepPlan(samples, len(study.scenarios), batch, len(steps), count, startup, second / together, checked, each)
+    return SweepPlan(samples, len(study.scenarios), batch, len(steps), count, startup, second / together, checked, each, memory)
 
 
 def _checked(study: Study, options: SweepOptions, engine: str, samples: int) -> int:

@@ -34,6 +34,11 @@ class Workers(Executor):
     def __init__(self, setups: Sequence[Setup]) -> None:
         self._slots = [_Slot(setup) for setup in setups]
 
+    def warm(self, count: int) -> None:
+        """Start the processes of so many workers, beside whatever the first of them does next."""
+        for slot in self._slots[:count]:
+            slot.start()
+
     def close(self) -> None:
         """End all workers."""
         for slot in self._slots:
@@ -95,22 +100,21 @@ class _Slot:
         return self._submit(task)
 
     def _submit(self, task: Task) -> Future[Any]:
-        with (
-            _starting,
-            single_threaded(),
-            _without_interrupts(),
-        ):  # the worker's process is started in here, with this environment
-            if self._executor is None:
-                context = multiprocessing.get_context("spawn")
-                theirs, self._life = context.Pipe(duplex=False)
-                before = set(multiprocessing.active_children())
-                self._executor = ProcessPoolExecutor(1, context, initializer=start, initargs=(self.setup, theirs))
-                self._prepared = self._executor.submit(prepare)
-                future = self._executor.submit(task.function, *task.arguments)
-                theirs.close()
-                self._process = next(iter(set(multiprocessing.active_children()) - before), None)
-                return future
-            return self._executor.submit(task.function, *task.arguments)
+        executor = self._executor or self.start()
+        return executor.submit(task.function, *task.arguments)
+
+    def start(self) -> ProcessPoolExecutor:
+        """Start the process, which makes its study and engine."""
+        # its environment is this one, and what appears meanwhile is it
+        with _starting, single_threaded(), _without_interrupts():
+            context = multiprocessing.get_context("spawn")
+            theirs, self._life = context.Pipe(duplex=False)
+            before = set(multiprocessing.active_children())
+            self._executor = ProcessPoolExecutor(1, context, initializer=start, initargs=(self.setup, theirs))
+            self._prepared = self._executor.submit(prepare)
+            theirs.close()
+            self._process = next(iter(set(multiprocessing.active_children()) - before), None)
+            return self._executor
 
     def outcome(self, future: Future[Any]) -> Any:
         """What a finished task gave, or that its worker died."""

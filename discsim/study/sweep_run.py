@@ -229,6 +229,7 @@ class _Driver:
         """Choose the step list and write down what the sweep is; from then on the folder is one of a sweep."""
         self.teller.log(f"begins with engine {identity['engine']}")
         self._trained(str(identity["engine"]))
+        workers.warm(-(-self.wanted // int(identity["batch"])))
         outcome = workers.run_one(Task("steps", choose_steps), self._choosing)
         steps = tuple(told(outcome, "choosing the step list"))
         nominal = root_dataset(self.study, self.problem, rows := used_parameters(self.study.scenarios, self.problem))

@@ -10,6 +10,7 @@ import contextlib
 import dataclasses
 import faulthandler
 import os
+import resource
 import signal
 import socket
 import threading
@@ -201,16 +202,16 @@ def collect_sample(sample: int, steps: tuple[float, ...], path: Path) -> bool | 
     return _tried(collected)
 
 
-def time_samples(samples: tuple[int, ...], steps: tuple[float, ...]) -> tuple[float, float] | Trouble:
-    """Seconds of the first run of some samples (with all that is compiled) and of a second one."""
+def time_samples(samples: tuple[int, ...], steps: tuple[float, ...]) -> tuple[float, float, float] | Trouble:
+    """Seconds of a first run of some samples (with all that is compiled) and of a second one; most GiB that the process held."""
 
-    def timed(setup: Setup, model: _Model) -> tuple[float, float]:
+    def timed(setup: Setup, model: _Model) -> tuple[float, float, float]:
         taken = []
         for _ in range(2):
             began = time.perf_counter()
             _solved(setup, model, samples, steps)
             taken.append(time.perf_counter() - began)
-        return taken[0], taken[1]
+        return taken[0], taken[1], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts KiB
 
     return _tried(timed)
 

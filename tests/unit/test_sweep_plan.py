@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import pytest
@@ -47,4 +48,6 @@ def test_forecast_tells_the_check_and_idle_workers() -> None:
     assert "1 batch of 16 samples keeps 1 of 4 workers busy; --batch 4 would give all of them work" in text
     assert "reruns 8 samples x 2 scenarios, about 4 min more (estimated)" in text and "--no-check" in text
     plain = words(plan_of(32, 16, 2))
-    assert "check" not in plain and "--batch" not in plain
+    assert "check" not in plain and "--batch" not in plain and "memory" not in plain
+    told = words(dataclasses.replace(plan_of(32, 16, 2), memory=1.25))
+    assert "a process held up to 1.2 GiB of memory, 2.5 GiB in all with 2 workers (--memory limits each)" in told

@@ -18,13 +18,16 @@ import pytest
 
 from discsim.study import sweep_folder, sweep_pool
 from discsim.study.config import read_study, resolve, study_from_text
+from discsim.study.design import draw
 from discsim.study.environment import MissingTool
 from discsim.study.store import ResultError
 from discsim.study.study import Study
 from discsim.study.sweep_folder import Lock, SweepBusy, SweepChanged, SweepError, SweepUnwritable, holder, load_manifest
-from discsim.study.sweep_plan import BadOption, SweepOptions, plan_sweep
+from discsim.study.sweep_plan import BadOption, SweepOptions, plan_sweep, setups
+from discsim.study.sweep_pool import Workers
 from discsim.study.sweep_run import SweepOutcome, SweepProgress, open_ensemble, open_sweep, run_sweep
 from discsim.study.sweep_state import load_state
+from discsim.study.sweep_worker import Setup
 
 FAKES = Path(__file__).parents[1] / "fakes"
 SHIPPED = Path(__file__).resolve().parents[2] / "experiments" / "cells_vs_gene" / "study.toml"
@@ -480,10 +483,37 @@ def test_check_reruns_deciding_samples_on_the_step_list_of_the_sweep(
     assert (tmp_path / "s/check.json").stat().st_mtime_ns != written
 
 
+def test_workers_start_beside_the_choice_of_steps(study: Study, quick: object, tmp_path: Path) -> None:
+    setup = Setup(resolve(study), draw(study), quick.ENGINE, "cpu", tmp_path / "log/worker")
+    with Workers(setups(setup, 3)) as workers:
+        workers.warm(2)
+        end = time.monotonic() + 60.0
+        while not all((tmp_path / f"log/worker-{number}.log").exists() for number in (1, 2)):
+            assert time.monotonic() < end, "no process was started"
+            time.sleep(0.05)
+    assert not (tmp_path / "log/worker-3.log").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.fem
+def test_a_reference_engine_that_mpi_aborts_costs_its_sample(tmp_path: Path, quick: object, run: Run) -> None:
+    import aborting_engine
+
+    short = study_from_text(quick.QUICK_STUDY, ["duration=2 day", 'output.times=["0 day"]'])
+    outcome = run(short, engine=aborting_engine.ENGINE, samples=2, batch=2)
+    assert list(outcome.failed) == [1]
+    assert f"exit code {aborting_engine.CODE}" in outcome.failed[1]
+    found = open_ensemble(tmp_path / "s")
+    assert found.status["cells"].tolist() == ["ok", "crashed"]
+    assert found.values["cells"]["viable_cells"][0, 0] > 0.0
+    assert "Abort(77)" in (tmp_path / "s/log/worker-1.log").read_text()
+
+
 def test_plan_says_what_a_sweep_takes_and_writes_no_shard(study: Study, quick: object, tmp_path: Path) -> None:
     plan = plan_sweep(study, tmp_path, SweepOptions(engine=quick.ENGINE, batch=4, workers=2))
     assert (plan.samples, plan.arms, plan.batches, plan.steps, plan.workers) == (10, 2, 3, 5, 2)
     assert 0.0 < plan.seconds < plan.startup
+    assert plan.memory is not None and 0.05 < plan.memory < 8.0
     assert plan.core_hours == pytest.approx((10 * plan.seconds + 2 * plan.startup) / 3600.0)
     assert [path.name for path in tmp_path.iterdir()] == ["log"]
     assert (plan.checked, plan.check_hours) == (0, None)
@@ -506,7 +536,6 @@ def test_a_sample_whose_inputs_make_no_study_fails_alone(
 ) -> None:
     from discsim.quantities.parameters import ParameterError
     from discsim.study import sweep_worker
-    from discsim.study.design import draw
 
     real = sweep_worker.sample_study
 
