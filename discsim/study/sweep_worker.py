@@ -181,8 +181,13 @@ def choose_steps() -> tuple[float, ...] | Trouble:
 
 
 def solve_samples(samples: tuple[int, ...], steps: tuple[float, ...]) -> list[list[ArmRecord]] | Trouble:
-    """Records of some samples, an inner list per sample."""
-    return _tried(lambda setup, model: _solved(setup, model, samples, steps))
+    """Records of some samples, an inner list per sample; without the mesh, which is the same in all and no shard holds."""
+
+    def solved(setup: Setup, model: _Model) -> list[list[ArmRecord]]:
+        rows = _solved(setup, model, samples, steps)
+        return [[dataclasses.replace(record, points=None, cells=None, cell_regions=None) for record in row] for row in rows]
+
+    return _tried(solved)
 
 
 def collect_sample(sample: int, steps: tuple[float, ...], path: Path) -> bool | Trouble:

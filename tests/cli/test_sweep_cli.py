@@ -20,6 +20,7 @@ from typer.testing import CliRunner, Result
 
 from discsim.cli import app
 from discsim.study import study as study_module
+from discsim.study import sweep_cluster
 from discsim.study.sweep_folder import Lock
 from discsim.study.sweep_run import open_ensemble
 
@@ -281,6 +282,9 @@ def test_second_driver_gives_exit_4(experiment: Path) -> None:
         (("--workers", "0"), "--workers 0: at least 1"),
         (("--engine", "best"), "--engine best: there is fem, sweep"),
         (("--device", "tpu"), "--device tpu: there is cpu, gpu"),
+        (("--memory", "0"), "--memory 0: more than 0 GiB"),
+        (("--address", "host"), "--address host: is no address of a scheduler; write tcp://HOST:PORT"),
+        (("--plan", "--address", "tcp://host:8786"), "--plan times this machine"),
         (("--set", "design.kind=hexagon"), "design.kind"),
     ],
 )
@@ -288,6 +292,15 @@ def test_wrong_options_give_exit_2_and_leave_nothing(experiment: Path, more: tup
     done = sweep(experiment, *more)
     assert done.exit_code == 2
     assert message in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert not (experiment.parent / "s").exists()
+
+
+def test_a_scheduler_that_does_not_answer_gives_exit_4(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed", reason="Dask is not installed (extra dask)")
+    monkeypatch.setattr(sweep_cluster, "CONNECT", 0.5)
+    done = sweep(experiment, "--address", "tcp://127.0.0.1:1")
+    assert done.exit_code == 4
+    assert "--address tcp://127.0.0.1:1: no scheduler answers there" in done.stderr and len(done.stderr.strip().splitlines()) == 1
     assert not (experiment.parent / "s").exists()
 
 

@@ -552,6 +552,19 @@ def test_a_sample_whose_inputs_make_no_study_fails_alone(
     assert found[1][0].failure is not None and found[1][0].failure.reason == "the load at rest is above the active one"
 
 
+def test_records_travel_without_their_mesh(study: Study, quick: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from discsim.study import sweep_worker
+
+    setup = sweep_worker.Setup(resolve(study), draw(study), quick.ENGINE, "cpu", tmp_path / "log")
+    model = sweep_worker._Model(setup)
+    monkeypatch.setattr(sweep_worker, "_setup", setup)
+    monkeypatch.setattr(sweep_worker, "_model", model)
+    whole = [quick.record(arm, 0, (1.0,), False) for arm in model.nominal.arms]
+    meshed = [dataclasses.replace(record, points=np.zeros((3, 2)), cells=np.zeros((1, 3), dtype=int)) for record in whole]
+    monkeypatch.setattr(model.engine, "run_many", lambda problems, steps: [meshed])
+    assert sweep_worker.solve_samples((0,), (1.0,)) == [whole]  # it would weigh more than all the rest
+
+
 def test_worker_environment_is_single_threaded_and_restored(monkeypatch: pytest.MonkeyPatch) -> None:
     from discsim.study.sweep_worker import single_threaded
 
