@@ -193,7 +193,7 @@ def status(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder
     from discsim.report.engines import engine_words
     from discsim.report.sweep_progress import words
     from discsim.report.sweep_tables import print_failures
-    from discsim.study.sweep_folder import holder, load_manifest
+    from discsim.study.sweep_folder import holder, is_sweep, load_manifest
     from discsim.study.sweep_result import sweep_counts, sweep_engines
     from discsim.study.sweep_state import load_state
 
@@ -203,8 +203,8 @@ def status(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder
         typer.echo(f"process {driver['pid']} on {driver['host']} works here since {driver['since']}")
         if state is not None:
             typer.echo(f"{state.phase}: {words(state)}")
-            if state.phase == "choosing steps":
-                return
+        if not is_sweep(folder):  # it chooses the steps, or waits for workers to do so
+            return
     manifest = load_manifest(folder)
     counts = sweep_counts(folder, manifest)
     failed = {sample: why for sample, shard in counts.items() for bad, why in shard.failed().items() if bad == sample}

@@ -23,6 +23,7 @@ from discsim.study import study as study_module
 from discsim.study import sweep_cluster
 from discsim.study.sweep_folder import Lock
 from discsim.study.sweep_run import open_ensemble
+from discsim.study.sweep_state import Teller
 
 ROOT = Path(__file__).parents[2]
 FAKES = ROOT / "tests/fakes"
@@ -265,6 +266,16 @@ def test_changed_experiment_gives_exit_2_and_one_line(experiment: Path) -> None:
     assert len(done.stderr.strip().splitlines()) == 1
     status = call("status", experiment.parent / "s").stdout
     assert "1 of 10 samples" in status and "the same discsim sweep command goes on with it" in status
+
+
+def test_status_of_a_sweep_that_has_no_steps_yet(experiment: Path) -> None:
+    folder = experiment.parent / "s"
+    folder.mkdir()
+    with Lock(folder) as lock:
+        Teller(folder, lock, lambda progress: None).tell("waiting for workers", 0, 10, failed=0, running=0)
+        status = call("status", folder)
+    assert status.exit_code == 0 and "waiting for workers: 0 of 10 samples" in status.stdout
+    assert call("status", folder).exit_code == 2
 
 
 def test_second_driver_gives_exit_4(experiment: Path) -> None:
