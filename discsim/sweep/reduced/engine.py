@@ -236,6 +236,7 @@ class ReducedEngine(Engine):
         if outside:
             yield outside, [None] * len(outside)
         for group in groups.values():
+            group.sort(key=lambda placed: placed[0][1])  # by arm: what lanes of one arm need is asked for by all or by none
             for first in range(0, len(group), self.lanes):
                 chunk = group[first : first + self.lanes]
                 yield [place for place, _ in chunk], self._records(problems[0], reduced, [course for _, course in chunk])
