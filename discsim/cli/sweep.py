@@ -35,6 +35,7 @@ from discsim.cli.common import (
 
 if TYPE_CHECKING:
     from discsim.study.study import Study
+    from discsim.study.sweep_accepted import Again
     from discsim.study.sweep_plan import SweepOptions
 
 DEVICES = ("cpu", "gpu")
@@ -59,8 +60,28 @@ def sweep(
         bool, typer.Option("--force", help="Where the folder holds a sweep of something else: put it aside, begin anew.")
     ] = False,
     retry: Annotated[
-        str | None, typer.Option(metavar="failed", help="Run the samples that failed once more; what they gave before is kept.")
+        str | None,
+        typer.Option(
+            metavar="failed",
+            help="Run the samples that failed once more, exactly as before: for crashes and time limits. What they gave is kept.",
+        ),
     ] = None,
+    restart: Annotated[
+        str | None,
+        typer.Option(
+            metavar="failed",
+            help="Run them from scratch with every step cut in two (in four the next time), attempts counted anew: for a solver "
+            "that does not converge. What they gave is kept.",
+        ),
+    ] = None,
+    branch: Annotated[
+        bool,
+        typer.Option(
+            "--branch",
+            help="Where the folder holds a sweep of something else: leave it as it is and sweep beside it, in DIR-ID; the same "
+            "command resumes there.",
+        ),
+    ] = False,
     timeout: Annotated[
         float | None,
         typer.Option(metavar="SECONDS", help="What a sample may take; ten times the slowest one so far where left out."),
@@ -85,21 +106,48 @@ def sweep(
     if device is not None and device not in DEVICES:
         raise Stop(BAD_INPUT, f"--device {device}: there is {', '.join(DEVICES)}")
     folder = out if out is not None else Path("out") / experiment_name(file)
-    if retry not in (None, "failed"):
-        raise Stop(BAD_INPUT, f"--retry {retry}: there is --retry failed")
+    again = _again(retry, restart)
+    if branch and force:
+        raise Stop(BAD_INPUT, "--branch leaves the earlier sweep where it is, --force puts it aside: one of them")
     faults = _faults(study)
+    plugins = file.resolve().parent if plugin else None
+    options = SweepOptions(engine, device, batch, workers, samples, check, force, again, plugins, timeout, fail_fast, faults)
+    if branch:
+        folder, options = _branched(study, folder, options)
     if not plan:
         writable_folder(folder)
     if device == "gpu":  # before anything is written
         need_gpu()
-    plugins = file.resolve().parent if plugin else None
-    options = SweepOptions(
-        engine, device, batch, workers, samples, check, force, retry == "failed", plugins, timeout, fail_fast, faults
-    )
     if plan:
         _plan(study, options)
         return
     _run(study, folder, options)
+
+
+def _again(retry: str | None, restart: str | None) -> Again:
+    """What is to become of failed samples."""
+    given = {"retry": retry, "restart": restart}
+    for name, word in given.items():
+        if word not in (None, "failed"):
+            raise Stop(BAD_INPUT, f"--{name} {word}: there is --{name} failed")
+    if retry and restart:
+        raise Stop(BAD_INPUT, "--retry failed runs failed samples as before, --restart failed with shorter steps: one of them")
+    return "retry" if retry else "restart" if restart else ""
+
+
+def _branched(study: Study, folder: Path, options: SweepOptions) -> tuple[Path, SweepOptions]:
+    """Where a branch of the sweep in a folder lies, and its options; says what it branches from."""
+    from discsim.study.sweep_branch import branch_of
+    from discsim.study.sweep_folder import in_words
+
+    found = branch_of(study, folder, options)
+    if not found.changes:
+        show_error(f"{folder}: holds this very sweep; it goes on there")
+        return folder, options
+    show_error(f"a branch of the sweep in {folder}, which stays as it is; in {found.folder}")
+    for line in in_words(found.changes):
+        show_error(f"  {line}")
+    return found.folder, found.options
 
 
 def _faults(study: Study) -> dict[int, str]:
@@ -142,7 +190,8 @@ def _run(study: Study, folder: Path, options: SweepOptions) -> None:
     typer.echo(f"{done}; {outcome.computed} computed now, in {duration_words(time.monotonic() - began)}; in {folder}")
     print_failures(dict(outcome.failed), console)
     if outcome.failed:
-        raise Stop(FAILED_ARMS, f"{len(outcome.failed)} samples failed; --retry failed runs them once more")
+        ways = "--retry failed runs them once more, --restart failed with shorter steps"
+        raise Stop(FAILED_ARMS, f"{len(outcome.failed)} samples failed; {ways}")
 
 
 @contextlib.contextmanager

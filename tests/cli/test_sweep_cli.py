@@ -200,7 +200,10 @@ def test_failed_samples_give_exit_3_and_are_named(experiment: Path, orders: Path
     done = sweep(experiment)
     assert done.exit_code == 3
     assert "sample 3: untreated: nonconverged, Newton stalled" in done.stdout
-    assert done.stderr.splitlines()[-1] == "1 samples failed; --retry failed runs them once more"
+    assert (
+        done.stderr.splitlines()[-1]
+        == "1 samples failed; --retry failed runs them once more, --restart failed with shorter steps"
+    )
     assert "failed: sample 3: untreated: nonconverged" in done.stderr
     folder = experiment.parent / "s"
     assert "sample 3: untreated: nonconverged" in call("status", folder).stdout

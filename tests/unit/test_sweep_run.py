@@ -214,7 +214,7 @@ def test_a_sample_that_kills_every_worker_is_given_up_and_harms_no_other(
     np.testing.assert_array_equal(ensemble.values["cells"]["viable_cells"][rest], clean.values["cells"]["viable_cells"][rest])
     before = shards(tmp_path / "s")
     assert run().computed == 0  # a failure is a result: the plain command does not run it again
-    retried = run(retry_failed=True)
+    retried = run(again="retry")
     assert not retried.failed and retried.computed == 1
     attempts = open_sweep(tmp_path / "s")["cells"]["attempts"].values.tolist()
     assert attempts == [1] * 4 + [2, 3, 2, 2] + [1] * 2  # those that ran beside it were run again, alone
@@ -253,7 +253,7 @@ def test_faults_on_purpose_come_every_time_and_are_told(tmp_path: Path, orders: 
     for scenario in found.scenarios:
         for readout in found.units:
             np.testing.assert_array_equal(found.values[scenario][readout][rest], clean.values[scenario][readout][rest])
-    assert sorted(run(faults={1: "raise"}, retry_failed=True).failed) == [1]
+    assert sorted(run(faults={1: "raise"}, again="retry").failed) == [1]
 
 
 def test_a_disk_that_fills_on_purpose_loses_nothing(tmp_path: Path, run: Run) -> None:
