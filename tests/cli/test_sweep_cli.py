@@ -269,6 +269,35 @@ def test_changed_experiment_gives_exit_2_and_one_line(experiment: Path) -> None:
     assert "1 of 10 samples" in status and "the same discsim sweep command goes on with it" in status
 
 
+def test_a_branch_is_told_and_kept_in_the_provenance(experiment: Path) -> None:
+    folder = experiment.parent / "s"
+    assert sweep(experiment, "--samples", "1").exit_code == 0
+    done = sweep(experiment, "--samples", "1", "--set", "disc.grade=1", "--branch")
+    assert done.exit_code == 0, done.output
+    (branch,) = experiment.parent.glob("s-*")
+    assert f"a branch of the sweep in {folder}, which stays as it is; in {branch}" in done.stderr
+    assert "  disc.grade was 3, is 1" in done.stderr.splitlines()
+    assert done.stdout.splitlines()[0].endswith(f"in {branch}")
+    origin = call("show", branch, "--provenance").stdout.splitlines()
+    assert "changed: disc.grade: 3 -> 1" in origin and any(line.startswith("branched from: sweep ") for line in origin)
+    assert "branched from" not in call("show", folder, "--provenance").stdout
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--branch",), "no sweep lies here"),
+        (("--branch", "--force"), "--branch leaves the earlier sweep where it is, --force puts it aside: one of them"),
+        (("--retry", "failed", "--restart", "failed"), "--restart failed with shorter steps: one of them"),
+        (("--restart", "all"), "--restart all: there is --restart failed"),
+    ],
+)
+def test_ways_on_that_exclude_one_another_give_exit_2(experiment: Path, more: tuple[str, ...], message: str) -> None:
+    done = sweep(experiment, *more)
+    assert done.exit_code == 2 and message in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert not (experiment.parent / "s").exists()
+
+
 def test_second_driver_gives_exit_4(experiment: Path) -> None:
     (experiment.parent / "s").mkdir()
     with Lock(experiment.parent / "s"):

@@ -18,10 +18,12 @@ import pytest
 from discsim.study import sweep_folder
 from discsim.study.config import read_study, resolve, study_from_text
 from discsim.study.environment import MissingTool
+from discsim.study.sample_history import sample_history
 from discsim.study.store import ResultError
 from discsim.study.study import Study
+from discsim.study.sweep_branch import branch_of
 from discsim.study.sweep_folder import Lock, SweepBusy, SweepChanged, SweepError, SweepUnwritable, holder, load_manifest
-from discsim.study.sweep_plan import BadOption, SweepOptions, plan_sweep
+from discsim.study.sweep_plan import BATCH_OF, BadOption, SweepOptions, plan_sweep
 from discsim.study.sweep_run import SweepOutcome, SweepProgress, open_ensemble, open_sweep, run_sweep
 from discsim.study.sweep_state import load_state
 
@@ -317,6 +319,49 @@ def test_a_changed_experiment_is_refused_with_what_changed(done: Path, study: St
     (kept,) = (done / "replaced").iterdir()
     assert shards(kept) == before
     assert open_ensemble(kept).good().all()  # it is a sweep of its own
+
+
+def test_a_branch_lies_beside_and_says_what_it_came_from(done: Path, study: Study, quick: object, run: Run) -> None:
+    before = shards(done)
+    assert branch_of(study, done, SweepOptions()).folder == done  # nothing differs: it goes on there
+    changed = study_from_text(quick.QUICK_STUDY, ["disc.grade=1"])
+    branch = branch_of(changed, done, SweepOptions(workers=1, samples=3))
+    assert branch.folder.parent == done.parent and branch.folder.name.startswith(f"{done.name}-") and not branch.folder.exists()
+    assert branch.changes["disc.grade"] == (3, 1)
+    with pytest.raises(SweepChanged, match=rf"--branch begins another one beside it, in {branch.folder}, "):
+        run(changed)
+    assert run_sweep(changed, branch.folder, branch.options).computed == 3
+    assert shards(done) == before
+    manifest, old = load_manifest(branch.folder), load_manifest(done)
+    assert manifest.sweep != old.sweep and manifest.parent["sweep"] == old.sweep and not old.parent
+    assert (manifest.identity["engine"], manifest.identity["batch"]) == (quick.ENGINE, 4)  # as the parent has them
+    assert manifest.parent["changes"]["disc.grade"] == [3, 1]
+    assert json.loads(open_sweep(branch.folder).attrs["discsim_parents"]) == [dict(manifest.parent)]
+    again = branch_of(changed, done, SweepOptions(workers=1, samples=3))
+    assert again.folder == branch.folder and run_sweep(changed, again.folder, again.options).computed == 0
+
+
+def test_a_branch_to_another_engine_has_its_usual_batch(done: Path, study: Study) -> None:
+    options = branch_of(study, done, SweepOptions(engine="reduced")).options
+    assert (options.engine, options.batch) == ("reduced", BATCH_OF["reduced"])
+
+
+def test_nothing_branches_from_a_folder_without_a_sweep(tmp_path: Path, study: Study) -> None:
+    with pytest.raises(ResultError, match="no sweep lies here"):
+        branch_of(study, tmp_path, SweepOptions())
+
+
+def test_failed_samples_start_anew_with_shorter_steps(tmp_path: Path, orders: Path, finished: Path, run: Run) -> None:
+    (orders / "coarse-2").write_text("10")  # the step list has five
+    assert list(run(samples=4).failed) == [2]
+    assert list(run(samples=4, again="retry").failed) == [2]
+    outcome = run(samples=4, again="restart")
+    assert not outcome.failed and outcome.computed == 1
+    attempts = sample_history(tmp_path / "s", 2).attempts
+    assert [(attempt.number, attempt.pieces, attempt.arms[0].steps) for attempt in attempts] == [(1, 1, 5), (2, 1, 5), (1, 2, 10)]
+    found, clean = (open_sweep(folder)["cells"].to_dataset().isel(sample=slice(4)) for folder in (tmp_path / "s", finished))
+    assert found["step_pieces"].values.tolist() == [1, 1, 2, 1]
+    np.testing.assert_array_equal(found["viable_cells"].values, clean["viable_cells"].values)  # at the ends of the list
 
 
 @pytest.mark.parametrize(
