@@ -105,6 +105,11 @@ def in_pieces(steps: Sequence[float], pieces: int) -> tuple[float, ...]:
     return tuple(found)
 
 
+def steps_after(first: Sequence[float], steps: Sequence[float]) -> tuple[float, ...]:
+    """A step list that is ``first`` up to its end and then has the ends of ``steps`` that lie beyond."""
+    return (*first, *(end for end in steps if not first or (end > first[-1] and not same_time(end, first[-1]))))
+
+
 def calendar_order(problem: Problem) -> tuple[int, ...]:
     """In which order the times of a problem fall, equal ones at one place: start, end, output and field times, then every arm's
     doses and parameter changes."""

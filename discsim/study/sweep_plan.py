@@ -36,7 +36,8 @@ class SweepOptions:
     bring mechanisms; ``force``: set aside a sweep that differs; ``again``: run failed samples once more, as they were ("retry")
     or from scratch with every step cut in two ("restart"); ``timeout``: seconds that a sample may take (learned from those that
     are done); ``fail_fast``: end at the first sample that fails; ``faults``: sample -> what goes wrong on purpose (``faults``);
-    ``parent``: of a sweep that begins as a branch, what it branched from (``sweep_branch``).
+    ``parent``: of a sweep that begins as a branch, what it branched from (``sweep_branch``); ``first_steps``: with what its step
+    list begins (ends, s), where it takes a shorter sweep on.
     """
 
     engine: str | None = None
@@ -52,6 +53,7 @@ class SweepOptions:
     fail_fast: bool = False
     faults: Mapping[int, str] = dataclasses.field(default_factory=dict)
     parent: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    first_steps: tuple[float, ...] = ()
 
 
 class BadOption(SweepError):

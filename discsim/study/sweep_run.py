@@ -15,6 +15,7 @@ from typing import Any
 
 from discsim.problem.problem import Problem
 from discsim.problem.status import Status
+from discsim.problem.steps import steps_after
 from discsim.study.config import resolve
 from discsim.study.design import Design, draw
 from discsim.study.environment import MissingTool
@@ -194,7 +195,7 @@ class _Driver:
         self.teller.log(f"begins with engine {identity['engine']}")
         self._trained(str(identity["engine"]))
         outcome = workers.run_one(Task("steps", choose_steps), lambda running: self._tell("choosing steps"))
-        steps = told(outcome, "choosing the step list")
+        steps = steps_after(self.options.first_steps, told(outcome, "choosing the step list"))
         parent = self.options.parent
         return begin_sweep(self.folder, self.study, self.config, self.problem, self.design, identity, steps, parent)
 

@@ -283,11 +283,27 @@ def test_a_branch_is_told_and_kept_in_the_provenance(experiment: Path) -> None:
     assert "branched from" not in call("show", folder, "--provenance").stdout
 
 
+def test_an_extension_says_what_it_takes_before_it_begins(experiment: Path) -> None:
+    assert sweep(experiment, "--samples", "1").exit_code == 0
+    done = sweep(experiment, "--samples", "1", "--extend", "4 year")
+    assert done.exit_code == 0, done.output
+    (longer,) = experiment.parent.glob("s-*")
+    assert f"to 4 year; in {longer}" in done.stderr and "  duration was 2 year, is 4 year" in done.stderr.splitlines()
+    assert "every sample is computed from the start: the shorter sweep took 0 s of one core" in done.stderr
+    assert "4 year" in call("show", longer).stdout
+    done = sweep(experiment, "--extend", "4 year")
+    assert done.exit_code == 2 and "--extend: 1 of 10 samples" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("more", "message"),
     [
         (("--branch",), "no sweep lies here"),
-        (("--branch", "--force"), "--branch leaves the earlier sweep where it is, --force puts it aside: one of them"),
+        (("--extend", "4 year"), "no sweep lies here"),
+        (("--extend", "1 year"), "--extend 1 year: the sweep has 2 year already; name a longer duration"),
+        (("--extend", "400 year"), "duration: given"),
+        (("--extend", "4 metre"), "--extend 4 metre: "),
+        (("--branch", "--force"), "--branch and --force: one of them"),
         (("--retry", "failed", "--restart", "failed"), "--restart failed with shorter steps: one of them"),
         (("--restart", "all"), "--restart all: there is --restart failed"),
     ],

@@ -9,19 +9,20 @@ import os
 import shutil
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from discsim.problem.problem import YEAR
 from discsim.study import sweep_folder
 from discsim.study.config import read_study, resolve, study_from_text
 from discsim.study.environment import MissingTool
 from discsim.study.sample_history import sample_history
 from discsim.study.store import ResultError
 from discsim.study.study import Study
-from discsim.study.sweep_branch import branch_of
+from discsim.study.sweep_branch import branch_of, extension_of, longer_study
 from discsim.study.sweep_folder import Lock, SweepBusy, SweepChanged, SweepError, SweepUnwritable, holder, load_manifest
 from discsim.study.sweep_plan import BATCH_OF, BadOption, SweepOptions, plan_sweep
 from discsim.study.sweep_run import SweepOutcome, SweepProgress, open_ensemble, open_sweep, run_sweep
@@ -349,6 +350,62 @@ def test_a_branch_to_another_engine_has_its_usual_batch(done: Path, study: Study
 def test_nothing_branches_from_a_folder_without_a_sweep(tmp_path: Path, study: Study) -> None:
     with pytest.raises(ResultError, match="no sweep lies here"):
         branch_of(study, tmp_path, SweepOptions())
+
+
+def test_a_finished_sweep_is_taken_to_a_longer_duration(done: Path, study: Study, quick: object) -> None:
+    def read(more: Sequence[str]) -> Study:
+        return study_from_text(quick.QUICK_STUDY, more)
+
+    before, options = shards(done), SweepOptions(workers=1, samples=3)
+    longer = longer_study(read, study, "4 year")
+    branch = extension_of(study, longer, done, options)
+    assert run_sweep(longer, branch.folder, branch.options).computed == 3
+    short, long = load_manifest(done), load_manifest(branch.folder)
+    assert long.steps[:5] == short.steps and long.steps[5:] == (3.0 * YEAR, 4.0 * YEAR)  # of a pilot's own 0.4, 1, 2, 3, 4 years
+    assert long.table_times == (0.0, YEAR, 2.0 * YEAR, 4.0 * YEAR)  # the old end can be compared
+    assert long.parent["sweep"] == short.sweep and long.parent["changes"]["duration"] == ["2 year", "4 year"]
+    assert shards(done) == before
+    again = extension_of(study, longer, done, options)
+    assert again.folder == branch.folder and run_sweep(longer, again.folder, again.options).computed == 0
+
+
+def test_what_cannot_be_extended_is_told(done: Path, study: Study, quick: object) -> None:
+    def read(more: Sequence[str]) -> Study:
+        return study_from_text(quick.QUICK_STUDY, more)
+
+    for duration in ("2 year", "300 day"):
+        with pytest.raises(BadOption, match=rf"--extend {duration}: the sweep has 2 year already; name a longer"):
+            longer_study(read, study, duration)
+    longer = longer_study(read, study, "4 year")
+    with pytest.raises(SweepChanged, match=r"--extend changes the duration alone; .*: disc\.grade was 3, is 1"):
+        extension_of(read(["disc.grade=1"]), longer, done, SweepOptions())
+    next((done / "shards").glob("batch-00002*")).unlink()
+    assert extension_of(study, longer, done, SweepOptions(samples=8)).changes
+    with pytest.raises(BadOption, match="8 of 10 samples in .* are done"):
+        extension_of(study, longer, done, SweepOptions())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_longer_sweep_gives_the_numbers_of_the_shorter_one_up_to_its_end(tmp_path: Path) -> None:
+    """With the engine that computes, on the shipped study."""
+
+    def read(more: Sequence[str]) -> Study:
+        return read_study(SHIPPED, ("duration=30 day", 'output.times=["0 day", "10 day"]', "disc.mesh_level=1", *more))
+
+    options = SweepOptions(engine="sweep", samples=4, batch=2, workers=1, check=False)
+    run_sweep(read(()), tmp_path / "s", options)
+    longer = longer_study(read, read(()), "90 day")
+    branch = extension_of(read(()), longer, tmp_path / "s", options)
+    run_sweep(longer, branch.folder, branch.options)
+    short, long = open_sweep(tmp_path / "s"), open_sweep(branch.folder)
+    count = len(load_manifest(tmp_path / "s").steps) + 1
+    assert long["both"].sizes["time"] > count
+    for scenario in load_manifest(branch.folder).scenarios:
+        for readout in load_manifest(branch.folder).readouts:
+            found, wanted = long[scenario][readout].values[:, :count], short[scenario][readout].values
+            np.testing.assert_allclose(found, wanted, rtol=5.5e-6, atol=1e-12, err_msg=f"{scenario} {readout}")
+            np.testing.assert_array_equal(found[::2], wanted[::2])  # the first of a batch: the same bits
 
 
 def test_failed_samples_start_anew_with_shorter_steps(tmp_path: Path, orders: Path, finished: Path, run: Run) -> None:
