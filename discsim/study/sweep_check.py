@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
 
 from discsim.problem.record import ArmRecord
@@ -13,7 +14,7 @@ from discsim.study.study import Study
 from discsim.study.sweep_folder import Manifest
 from discsim.study.sweep_plan import setups
 from discsim.study.sweep_pool import Died, Task, Workers, hung
-from discsim.study.sweep_result import open_ensemble
+from discsim.study.sweep_result import open_ensemble, sweep_counts
 from discsim.study.sweep_state import Teller
 from discsim.study.sweep_worker import Setup, Trouble, bare, record_sample
 
@@ -43,9 +44,9 @@ def check_sweep(folder: Path, manifest: Manifest, study: Study, setup: Setup, wo
     except VerdictError as error:
         return str(error)
     setup = dataclasses.replace(setup, engine=str(table["engine"]), device="cpu", log=setup.log.with_name("check"))
-    records = _rerun(
-        [choice.number for choice in choices], manifest, study, setups(setup, min(workers, len(choices))), teller, limit
-    )
+    counts = sweep_counts(folder, manifest)
+    pieces = {choice.number: counts[choice.number].pieces for choice in choices}
+    records = _rerun(pieces, manifest, study, setups(setup, min(workers, len(choices))), teller, limit)
     if isinstance(records, str):
         return records
     confirm(ensemble, choices, records, tolerance=float(table["tolerance"]), engine=str(table["engine"])).save(folder)
@@ -53,10 +54,10 @@ def check_sweep(folder: Path, manifest: Manifest, study: Study, setup: Setup, wo
 
 
 def _rerun(
-    samples: list[int], manifest: Manifest, study: Study, workers: list[Setup], teller: Teller, limit: float
+    samples: Mapping[int, int], manifest: Manifest, study: Study, workers: list[Setup], teller: Teller, limit: float
 ) -> dict[int, list[ArmRecord]] | str:
-    """Records of the samples, or why there are none."""
-    tasks = collections.deque(Task(sample, record_sample, (sample, manifest.steps)) for sample in samples)
+    """Records of the samples, each with its steps cut into so many pieces, or why there are none."""
+    tasks = collections.deque(Task(sample, record_sample, (sample, manifest.steps, pieces)) for sample, pieces in samples.items())
     records: dict[int, list[ArmRecord]] = {}
 
     def tick(running: list[Task]) -> None:

@@ -152,16 +152,16 @@ def choose_steps() -> tuple[float, ...] | Trouble:
 
 def run_batch(batch: Batch, steps: tuple[float, ...], attributes: Mapping[str, Any]) -> ShardSummary | Trouble:
     """Solve a batch and write its shard, with what it is to say of itself."""
-    found = _tried(lambda setup, model: _solved(setup, model, batch.samples, steps))
+    found = _tried(lambda setup, model: _solved(setup, model, batch.samples, steps, batch.pieces))
     if isinstance(found, Trouble):
         return found
     assert _setup is not None and _model is not None
     return _written(_setup, batch, found, _model.nominal, steps, attributes)
 
 
-def record_sample(sample: int, steps: tuple[float, ...]) -> list[ArmRecord] | Trouble:
-    """Solve one sample and return its records: for the check, which looks at few."""
-    found = _tried(lambda setup, model: _solved(setup, model, (sample,), steps))
+def record_sample(sample: int, steps: tuple[float, ...], pieces: int) -> list[ArmRecord] | Trouble:
+    """Solve one sample, every step cut into equal pieces, and return its records: for the check, which looks at few."""
+    found = _tried(lambda setup, model: _solved(setup, model, (sample,), steps, pieces))
     return found if isinstance(found, Trouble) else list(found[0])
 
 
@@ -196,8 +196,11 @@ def time_samples(samples: tuple[int, ...], steps: tuple[float, ...]) -> tuple[fl
     return _tried(timed)
 
 
-def _solved(setup: Setup, model: _Model, samples: Sequence[int], steps: tuple[float, ...]) -> list[list[ArmRecord]]:
-    """Records of some samples, an inner list per sample. A sample whose inputs make no study fails alone."""
+def _solved(
+    setup: Setup, model: _Model, samples: Sequence[int], steps: tuple[float, ...], pieces: int = 1
+) -> list[list[ArmRecord]]:
+    """Records of some samples, an inner list per sample, every step cut into equal pieces. A sample whose inputs make no study
+    fails alone."""
     problems = []
     for sample in samples:
         fault = setup.faults.get(sample)
@@ -205,7 +208,7 @@ def _solved(setup: Setup, model: _Model, samples: Sequence[int], steps: tuple[fl
         problem = model.problem(setup.design, sample)
         problems.append(problem if isinstance(problem, str) else spoil(fault, problem))
     runnable = [problem for problem in problems if not isinstance(problem, str)]
-    solved = iter(model.engine.run_many(runnable, steps) if runnable else [])
+    solved = iter(_run(model.engine, runnable, steps, pieces) if runnable else [])
     records = []
     for problem in problems:
         if isinstance(problem, str):
@@ -216,6 +219,10 @@ def _solved(setup: Setup, model: _Model, samples: Sequence[int], steps: tuple[fl
     if next(solved, None) is not None:
         raise ValueError(f"engine {setup.engine} gave records of more samples than it was given")
     return records
+
+
+def _run(engine: Engine, problems: Sequence[Problem], steps: tuple[float, ...], pieces: int) -> list[list[ArmRecord]]:
+    return engine.run_many(problems, steps) if pieces == 1 else engine.run_in_pieces(problems, steps, pieces)
 
 
 def _written(

@@ -206,6 +206,11 @@ class ReducedEngine(Engine):
         self.recomputed += len(again)
         return [[record for record in records if record is not None] for records in found]
 
+    def run_in_pieces(self, problems: Sequence[Problem], steps: tuple[float, ...], pieces: int) -> list[list[ArmRecord]]:
+        """All at full order: the reduced model steps as it was trained to."""
+        found = self.full.run_in_pieces(problems, steps, pieces)
+        return [[dataclasses.replace(record, engine=self.full.name) for record in records] for records in found]
+
     def reduced(self, problem: Problem) -> Reduced:
         """The reduced model, made at its first use."""
         if self._reduced is None:
