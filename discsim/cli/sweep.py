@@ -8,7 +8,8 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -35,6 +36,8 @@ from discsim.cli.common import (
 
 if TYPE_CHECKING:
     from discsim.study.study import Study
+    from discsim.study.sweep_accepted import Again
+    from discsim.study.sweep_branch import Branch
     from discsim.study.sweep_plan import SweepOptions
 
 DEVICES = ("cpu", "gpu")
@@ -59,7 +62,35 @@ def sweep(
         bool, typer.Option("--force", help="Where the folder holds a sweep of something else: put it aside, begin anew.")
     ] = False,
     retry: Annotated[
-        str | None, typer.Option(metavar="failed", help="Run the samples that failed once more; what they gave before is kept.")
+        str | None,
+        typer.Option(
+            metavar="failed",
+            help="Run the samples that failed once more, exactly as before: for crashes and time limits. What they gave is kept.",
+        ),
+    ] = None,
+    restart: Annotated[
+        str | None,
+        typer.Option(
+            metavar="failed",
+            help="Run them from scratch with every step cut in two (in four the next time), attempts counted anew: for a solver "
+            "that does not converge. What they gave is kept.",
+        ),
+    ] = None,
+    branch: Annotated[
+        bool,
+        typer.Option(
+            "--branch",
+            help="Where the folder holds a sweep of something else: leave it as it is and sweep beside it, in DIR-ID; the same "
+            "command resumes there.",
+        ),
+    ] = False,
+    extend: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DURATION",
+            help='Take the finished sweep of the folder to a longer duration ("20 year"), beside it like --branch. All of it is '
+            "computed from the start, for states are not kept; on the same steps up to the old end.",
+        ),
     ] = None,
     timeout: Annotated[
         float | None,
@@ -80,48 +111,99 @@ def sweep(
 
     Example: discsim sweep experiments/cells_vs_gene/study.toml --workers 2
     """
-    from discsim.study.config import read_study
     from discsim.study.environment import need_gpu
     from discsim.study.law_check import check_laws
     from discsim.study.sweep_plan import SweepOptions
 
-    study = read_study(file, overrides or (), allow_plugin=plugin)
+    study = _read(file, overrides, plugin)
     check_laws(study)
     if engine is not None:
         check_engine_name(engine)
     if device is not None and device not in DEVICES:
         raise Stop(BAD_INPUT, f"--device {device}: there is {', '.join(DEVICES)}")
     folder = out if out is not None else Path("out") / experiment_name(file)
-    if retry not in (None, "failed"):
-        raise Stop(BAD_INPUT, f"--retry {retry}: there is --retry failed")
+    again = _again(retry, restart)
+    ways = [name for name, given in (("--branch", branch), ("--extend", extend), ("--force", force)) if given]
+    if len(ways) > 1:
+        raise Stop(
+            BAD_INPUT, f"{' and '.join(ways)}: one of them; --force puts the earlier sweep aside, the others leave it there"
+        )
     faults = _faults(study)
+    plugins = file.resolve().parent if plugin else None
+    options = SweepOptions(
+        engine, device, batch, workers, samples, check, force, again, plugins, timeout, fail_fast, faults, memory, address
+    )
+    if branch:
+        folder, options = _branched(study, folder, options)
+    elif extend is not None:
+        study, folder, options = _extended(partial(_read, file, overrides, plugin), study, extend, folder, options)
     if not plan:
         writable_folder(folder)
     if plan and address is not None:
         raise Stop(BAD_INPUT, "--plan times this machine; leave --address out and give --workers N, the threads of the cluster")
     if device == "gpu" and address is None:  # before anything is written
         need_gpu()
-    plugins = file.resolve().parent if plugin else None
-    options = SweepOptions(
-        engine,
-        device,
-        batch,
-        workers,
-        samples,
-        check,
-        force,
-        retry_failed=retry == "failed",
-        plugins=plugins,
-        timeout=timeout,
-        fail_fast=fail_fast,
-        faults=faults,
-        memory=memory,
-        address=address,
-    )
     if plan:
         _plan(study, options)
         return
     _run(study, folder, options)
+
+
+def _read(file: Path, overrides: Sequence[str] | None, plugin: bool, more: Sequence[str] = ()) -> Study:
+    from discsim.study.config import read_study
+
+    return read_study(file, [*(overrides or ()), *more], allow_plugin=plugin)
+
+
+def _again(retry: str | None, restart: str | None) -> Again:
+    """What is to become of failed samples."""
+    given = {"retry": retry, "restart": restart}
+    for name, word in given.items():
+        if word not in (None, "failed"):
+            raise Stop(BAD_INPUT, f"--{name} {word}: there is --{name} failed")
+    if retry and restart:
+        raise Stop(BAD_INPUT, "--retry failed runs failed samples as before, --restart failed with shorter steps: one of them")
+    return "retry" if retry else "restart" if restart else ""
+
+
+def _branched(study: Study, folder: Path, options: SweepOptions) -> tuple[Path, SweepOptions]:
+    """Where a branch of the sweep in a folder lies, and its options; says what it branches from."""
+    from discsim.study.sweep_branch import branch_of
+
+    found = branch_of(study, folder, options)
+    if not found.changes:
+        show_error(f"{folder}: holds this very sweep; it goes on there")
+        return folder, options
+    show_error(f"a branch of the sweep in {folder}, which stays as it is; in {found.folder}")
+    _tell_changes(found)
+    return found.folder, found.options
+
+
+def _extended(
+    read: Callable[[Sequence[str]], Study], study: Study, duration: str, folder: Path, options: SweepOptions
+) -> tuple[Study, Path, SweepOptions]:
+    """The longer study, where its sweep lies and its options; says what that takes."""
+    from discsim.report.sweep_progress import duration_words
+    from discsim.study.sweep_branch import extension_of, longer_study
+    from discsim.study.sweep_result import core_seconds
+
+    with _stops():
+        longer = longer_study(read, study, duration)
+        found = extension_of(study, longer, folder, options)
+    show_error(f"the sweep in {folder}, which stays as it is, to {duration}; in {found.folder}")
+    _tell_changes(found)
+    took = duration_words(core_seconds(folder))
+    show_error(f"states are not kept, so that every sample is computed from the start: the shorter sweep took {took} of one core")
+    if not found.options.first_steps:
+        show_error("the reduced engine has a step list of its own training: up to the old end numbers may differ a little")
+    return longer, found.folder, found.options
+
+
+def _tell_changes(branch: Branch) -> None:
+    from discsim.study.sweep_folder import in_words
+
+    for line in in_words(branch.changes):
+        show_error(f"  {line}")
 
 
 def _faults(study: Study) -> dict[int, str]:
@@ -164,7 +246,8 @@ def _run(study: Study, folder: Path, options: SweepOptions) -> None:
     typer.echo(f"{done}; {outcome.computed} computed now, in {duration_words(time.monotonic() - began)}; in {folder}")
     print_failures(dict(outcome.failed), console)
     if outcome.failed:
-        raise Stop(FAILED_ARMS, f"{len(outcome.failed)} samples failed; --retry failed runs them once more")
+        ways = "--retry failed runs them once more, --restart failed with shorter steps"
+        raise Stop(FAILED_ARMS, f"{len(outcome.failed)} samples failed; {ways}")
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from discsim.problem.problem import Problem
 from discsim.problem.status import StepFailed
+from discsim.problem.steps import in_pieces
 
 if TYPE_CHECKING:
     from discsim.problem.record import ArmRecord
@@ -60,3 +61,8 @@ class Engine(abc.ABC):
     def run_many(self, problems: Sequence[Problem], steps: tuple[float, ...]) -> list[list[ArmRecord]]:
         """Solve samples of one study on one step list; the records of each sample. Here one after the other."""
         return [self.run(problem, steps=steps) for problem in problems]
+
+    def run_in_pieces(self, problems: Sequence[Problem], steps: tuple[float, ...], pieces: int) -> list[list[ArmRecord]]:
+        """As ``run_many``, with every step of the list cut into equal ``pieces``; records hold the ends of the list alone."""
+        found = self.run_many(problems, in_pieces(steps, pieces))
+        return [[record.at_ends((0.0, *steps)) for record in records] for records in found]

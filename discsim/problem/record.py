@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from discsim.problem.problem import same_time
 from discsim.problem.status import Failure, Status
 
 
@@ -47,3 +49,14 @@ class ArmRecord:
     seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     engine: str = ""
     bars: dict[str, list[float]] = dataclasses.field(default_factory=dict)
+
+    def at_ends(self, ends: Sequence[float]) -> ArmRecord:
+        """The record at those of its times alone that are among ``ends`` (s)."""
+        places = [place for place, time in enumerate(self.times) if any(same_time(time, end) for end in ends)]
+
+        def thinned(series: dict[str, list[float]]) -> dict[str, list[float]]:
+            return {name: [values[place] for place in places] for name, values in series.items()}
+
+        times = [self.times[place] for place in places]
+        readouts, ledger, bars = thinned(self.readouts), thinned(self.ledger), thinned(self.bars)
+        return dataclasses.replace(self, times=times, readouts=readouts, ledger=ledger, bars=bars)

@@ -96,6 +96,20 @@ def steps_through(steps: tuple[float, ...], problem: Problem) -> tuple[float, ..
     return tuple(times)
 
 
+def in_pieces(steps: Sequence[float], pieces: int) -> tuple[float, ...]:
+    """A step list with every step cut into that many equal ones; the ends of the list stay the very numbers they were."""
+    found: list[float] = []
+    for start, end in zip((0.0, *steps), steps, strict=False):
+        found += [start + (end - start) * piece / pieces for piece in range(1, pieces)]
+        found.append(end)
+    return tuple(found)
+
+
+def steps_after(first: Sequence[float], steps: Sequence[float]) -> tuple[float, ...]:
+    """A step list that is ``first`` up to its end and then has the ends of ``steps`` that lie beyond."""
+    return (*first, *(end for end in steps if not first or (end > first[-1] and not same_time(end, first[-1]))))
+
+
 def calendar_order(problem: Problem) -> tuple[int, ...]:
     """In which order the times of a problem fall, equal ones at one place: start, end, output and field times, then every arm's
     doses and parameter changes."""

@@ -66,8 +66,14 @@ class Parameter:
 
     def bounds_of(self, region: str | None = None) -> tuple[float, float]:
         """Lower and upper bound in internal units (of one region, where bounds differ between regions)."""
-        pair = self.bounds if isinstance(self.bounds, tuple) else self.bounds[region or next(iter(self.bounds))]
-        return units.parse(pair[0], self.internal), units.parse(pair[1], self.internal)
+        if isinstance(self.bounds, tuple):
+            return self._parsed_bounds[None]
+        return self._parsed_bounds[region or next(iter(self.bounds))]
+
+    @functools.cached_property
+    def _parsed_bounds(self) -> dict[str | None, tuple[float, float]]:
+        texts = {None: self.bounds} if isinstance(self.bounds, tuple) else self.bounds
+        return {key: (units.parse(low, self.internal), units.parse(high, self.internal)) for key, (low, high) in texts.items()}
 
     def evidence_of(self, region: str | None = None) -> str:
         """Evidence word (measured, model, recalled, assumed), of one region where they differ."""

@@ -103,20 +103,29 @@ def parse(text: object, target: str) -> float:
     A bare number is accepted only where ``target`` is dimensionless. Raises ``UnitError`` for text that is no quantity, a
     wrong dimension, a missing unit, NaN or infinity.
     """
+    if isinstance(text, str):
+        return _parsed(text, target)
     bare_allowed = _has_no_dimension(target)
-    if isinstance(text, bool) or not isinstance(text, (int, float, str)):
+    if isinstance(text, bool) or not isinstance(text, (int, float)):
         wanted = "a number" if bare_allowed else f'text such as "1 {target}"'
         raise UnitError(f"{text!r} is no quantity; write {wanted}")
-    if isinstance(text, str):
-        number, unit = split(text)
-    else:
-        try:
-            number, unit = float(text), "dimensionless"
-        except OverflowError:
-            raise UnitError("a whole number of that size is no quantity") from None
+    try:
+        number = float(text)
+    except OverflowError:
+        raise UnitError("a whole number of that size is no quantity") from None
+    return _in_target(text, number, "dimensionless", target)
+
+
+@functools.lru_cache(maxsize=1 << 14)
+def _parsed(text: str, target: str) -> float:
+    """``parse`` of a text: a sweep reads the same few hundred defaults and bounds for every sample."""
+    return _in_target(text, *split(text), target)
+
+
+def _in_target(text: object, number: float, unit: str, target: str) -> float:
     if not math.isfinite(number):
         raise UnitError(f"{text!r} is not finite")
-    if unit == "dimensionless" and not bare_allowed:
+    if unit == "dimensionless" and not _has_no_dimension(target):
         raise UnitError(f'{text!r} has no unit; write for example "{number:g} {target}"')
     return number * factor(unit, target)
 

@@ -15,9 +15,22 @@ def origin_facts(attributes: Mapping[Any, Any]) -> list[tuple[str, str]]:
         ("code", str(attributes.get("source", ""))),
         ("experiment, SHA-256", str(attributes.get("discsim_config_hash", ""))),
         ("lock file, SHA-256", str(attributes.get("discsim_lock_hash", ""))),
+        *_parents(json.loads(str(attributes.get("discsim_parents", "[]")))),
         *_environment(environment),
     ]
     return [(name, value) for name, value in facts if value]
+
+
+def _parents(parents: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, str]]:
+    """Sweeps that this one branched from, and all that changed."""
+    for parent in parents:
+        yield "branched from", f"sweep {parent['sweep']} of {parent['created']}, experiment {parent['config_hash'][:16]}"
+        for name, (before, after) in parent["changes"].items():
+            yield f"changed: {name}", f"{_value(before)} -> {_value(after)}"
+
+
+def _value(value: Any) -> str:
+    return "absent" if value is None else str(value)
 
 
 def _environment(table: Mapping[str, Any], before: str = "") -> Iterable[tuple[str, str]]:

@@ -22,7 +22,8 @@ def print_sample(history: SampleHistory, console: Console) -> None:
     for attempt in history.attempts:
         counts = attempt is history.attempts[-1]
         console.print()
-        title = f"attempt {attempt.number}, {attempt.computed_by}{'' if counts else ' (replaced by a later one)'}"
+        cut = "" if attempt.pieces == 1 else f", every step in {attempt.pieces} pieces"
+        title = f"attempt {attempt.number}, {attempt.computed_by}{cut}{'' if counts else ' (replaced by a later one)'}"
         console.print(Text(title, style="bold"), soft_wrap=True)
         console.print(Text(f"  stored in shards/{attempt.shard}"), soft_wrap=True)
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)

@@ -6,7 +6,7 @@ import dataclasses
 import os
 from pathlib import Path
 
-from discsim.study.shards import INPUT, read_shard, shard_paths
+from discsim.study.shards import INPUT, PIECES, read_shard, shard_paths
 from discsim.study.store import ResultError
 from discsim.study.sweep_folder import SHARDS, load_manifest
 
@@ -27,12 +27,14 @@ class ArmOutcome:
 
 @dataclasses.dataclass(frozen=True)
 class Attempt:
-    """What the ``number``-th start of a sample gave, and the shard that holds it."""
+    """What the ``number``-th start of a sample gave, and the shard that holds it. ``pieces``: of every
+    step."""
 
     number: int
     shard: str
     computed_by: str
     arms: tuple[ArmOutcome, ...]
+    pieces: int = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,16 +63,16 @@ def sample_history(folder: str | os.PathLike[str], sample: int) -> SampleHistory
         for name, value in own.data_vars.items():
             if str(name).startswith(INPUT):
                 inputs[str(value.attrs["discsim_name"])] = float(value), str(value.attrs.get("discsim_unit", ""))
-        arms, number = [], 0
+        arms, number, pieces = [], 0, 1
         for scenario in manifest.scenarios:
             end = tree[scenario].to_dataset().sel(sample=sample)
             counts = tree[f"{scenario}/steps"].to_dataset().sel(sample=sample)
-            number = int(end["attempts"])
+            number, pieces = int(end["attempts"]), int(end.get(PIECES, 1))
             words = [str(end[name].item()) for name in ("status", "failure_reason", "advice")]
             numbers = int(counts["steps"]), float(counts["iterations"]), float(counts["seconds"])
             arms.append(ArmOutcome(scenario, words[0], words[1], words[2], float(end["last_good_time"]), *numbers))
         engine = str(tree.attrs.get("discsim_engine", ""))
-        attempts.append(Attempt(number, path.name, f"{engine}, discsim {tree.attrs['discsim_version']}", tuple(arms)))
+        attempts.append(Attempt(number, path.name, f"{engine}, discsim {tree.attrs['discsim_version']}", tuple(arms), pieces))
     if not attempts:
         raise ResultError(f"{folder}: sample {sample} is not computed yet; the same discsim sweep command goes on with it")
     return SampleHistory(sample, inputs, tuple(attempts))

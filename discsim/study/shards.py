@@ -1,8 +1,8 @@
 """Shards: what one batch of a sweep gave, in one file that is written once and never changed.
 
 A shard is a tree like a result, with several samples: swept inputs at the root, a node per scenario, its step counts below.
-The name holds the batch, the generation (0: first run, k: k-th retry of failed samples) and a hash of the file's bytes, by which
-every reader tells a damaged shard. The shards alone are the truth: whatever is shown of a sweep is built from them.
+The name holds the batch, the generation (0: first run, k: k-th turn of samples that had failed) and a hash of the file's
+bytes, by which every reader tells a damaged shard. Shards alone are the truth: all that is shown of a sweep comes from them.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from discsim.study.store import ResultError, is_intact, read_tree, write_hashed
 from discsim.study.tree import ENGINE, named, netcdf_names, samples_dataset
 
 INPUT = "input_"
+PIECES = "step_pieces"
 # Cumulative counts of an arm, as its last row of history holds them.
 COUNTS = {
     "cuts": "steps that were halved",
@@ -39,12 +40,14 @@ _NAME = re.compile(r"batch-(?P<batch>\d+)\.(?P<generation>\d+)-[0-9a-f]+\.nc")
 
 @dataclasses.dataclass(frozen=True)
 class Batch:
-    """Samples that run together. ``attempts``: how often each was started, this time included."""
+    """Samples that run together. ``attempts``: how often each was started, this time included; ``pieces``: into how many equal
+    ones every step of the sweep's list is cut."""
 
     number: int
     generation: int
     samples: tuple[int, ...]
     attempts: tuple[int, ...]
+    pieces: int = 1
 
     def again(self) -> Batch:
         """The batch for one more attempt."""
@@ -60,7 +63,8 @@ class Batch:
 class ShardSummary:
     """What a shard says of its samples without its numbers: the status of every scenario, sample by sample.
 
-    ``engines``: the engine of every scenario that names one, sample by sample.
+    ``pieces``: into how many equal ones every step was cut; ``engines``: the engine of every scenario that names one, sample by
+    sample.
     """
 
     path: Path
@@ -70,6 +74,7 @@ class ShardSummary:
     attempts: tuple[int, ...]
     status: Mapping[str, tuple[str, ...]]
     reasons: Mapping[str, tuple[str, ...]]
+    pieces: int = 1
     engines: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
 
     def engine_of(self) -> dict[int, str]:
@@ -125,6 +130,8 @@ def shard_tree(
         arms = [_finished(row[index]) for row in records]
         scenario = samples_dataset(arms, problem, samples=batch.samples, times=times)
         scenario["attempts"] = (("sample",), np.array(batch.attempts), {"long_name": "how often it was started"})
+        pieces = np.full(len(batch.samples), batch.pieces, dtype=np.int64)
+        scenario[PIECES] = (("sample",), pieces, {"long_name": "into how many equal ones every step of the list was cut"})
         nodes[f"/{name}"] = scenario
         nodes[f"/{name}/steps"] = counts_dataset(arms, batch.samples)
     return xr.DataTree.from_dict(nodes, name=None)
@@ -239,11 +246,13 @@ def summarise(path: Path, sweep: str) -> ShardSummary:
             reasons = {name: _texts(node["failure_reason"]) for name, node in nodes.items()}
             engines = {name: _texts(node[ENGINE]) for name, node in nodes.items() if ENGINE in node}
             samples = tuple(int(number) for number in opened["sample"][()])
-            attempts = tuple(int(number) for number in next(iter(nodes.values()))["attempts"][()])
+            first = next(iter(nodes.values()))
+            attempts = tuple(int(number) for number in first["attempts"][()])
+            pieces = int(first[PIECES][0]) if PIECES in first else 1
     except (OSError, KeyError, StopIteration) as error:
         raise ResultError(f"{path}: no shard of a sweep ({' '.join(str(error).split())[:120]})") from None
     _check_owner(path, owner, sweep)
-    return ShardSummary(path, int(match["batch"]), int(match["generation"]), samples, attempts, status, reasons, engines)
+    return ShardSummary(path, int(match["batch"]), int(match["generation"]), samples, attempts, status, reasons, pieces, engines)
 
 
 def _texts(dataset: Any) -> tuple[str, ...]:

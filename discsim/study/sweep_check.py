@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from discsim.problem.record import ArmRecord
@@ -13,7 +13,7 @@ from discsim.study.executor import Died, Executor, Task
 from discsim.study.shards import failed_records
 from discsim.study.study import Study
 from discsim.study.sweep_folder import Manifest
-from discsim.study.sweep_result import open_ensemble
+from discsim.study.sweep_result import open_ensemble, sweep_counts
 from discsim.study.sweep_state import Teller
 from discsim.study.sweep_worker import Setup, Trouble, bare, solve_samples
 
@@ -51,8 +51,10 @@ def check_sweep(
     except VerdictError as error:
         return str(error)
     setup = dataclasses.replace(setup, engine=str(table["engine"]), device="cpu", log=setup.log.with_name("check"))
+    counts = sweep_counts(folder, manifest)
+    pieces = {choice.number: counts[choice.number].pieces for choice in choices}
     with executor(setup, len(choices)) as workers:
-        records = _rerun([choice.number for choice in choices], manifest, study, workers, teller, limit)
+        records = _rerun(pieces, manifest, study, workers, teller, limit)
     if isinstance(records, str):
         return records
     confirm(ensemble, choices, records, tolerance=float(table["tolerance"]), engine=str(table["engine"])).save(folder)
@@ -60,10 +62,12 @@ def check_sweep(
 
 
 def _rerun(
-    samples: list[int], manifest: Manifest, study: Study, workers: Executor, teller: Teller, limit: float
+    samples: Mapping[int, int], manifest: Manifest, study: Study, workers: Executor, teller: Teller, limit: float
 ) -> dict[int, list[ArmRecord]] | str:
-    """Records of the samples, or why there are none."""
-    tasks = collections.deque(Task(sample, solve_samples, ((sample,), manifest.steps)) for sample in samples)
+    """Records of the samples, each with its steps cut into so many pieces, or why there are none."""
+    tasks = collections.deque(
+        Task(sample, solve_samples, ((sample,), manifest.steps, pieces)) for sample, pieces in samples.items()
+    )
     records: dict[int, list[ArmRecord]] = {}
 
     def tick(running: list[Task]) -> None:

@@ -60,7 +60,8 @@ class Manifest:
 
     ``identity``: what must stay the same for the sweep to go on, by key (the experiment without [check], the design's values,
     engine, device, batch size, code, libraries); ``steps``: the step list, s; ``design``: kind, seed, count and inputs without
-    values; ``check``: the [check] table that the stored check was made by; ``about``: code, libraries and machine type.
+    values; ``check``: the [check] table that the stored check was made by; ``about``: code, libraries and machine type;
+    ``parent``: the sweep that this one branched from, with what changed (empty: from none).
     """
 
     identity: Mapping[str, Any]
@@ -75,6 +76,7 @@ class Manifest:
     config_hash: str
     check: Mapping[str, Any]
     about: Mapping[str, Any]
+    parent: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def sweep(self) -> str:
@@ -159,13 +161,20 @@ def flattened(table: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     return found
 
 
-def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
-    """In what two identities differ, in words."""
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """In what two identities differ: what it is -> value before and after (nothing: absent)."""
     old, new = (_comparable(identity) for identity in (before, after))
-    found = []
-    for key in dict.fromkeys((*old, *new)):
-        if old.get(key) != new.get(key):
-            found.append(f"{key} was {_shown(old.get(key))}, is {_shown(new.get(key))}")
+    return {key: (old.get(key), new.get(key)) for key in dict.fromkeys((*old, *new)) if old.get(key) != new.get(key)}
+
+
+def in_words(found: Mapping[str, tuple[Any, Any]]) -> list[str]:
+    """Differences, one line each; long values are cut short."""
+    return [f"{key} was {_shown(before)}, is {_shown(after)}" for key, (before, after) in found.items()]
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[str]:
+    """The first few differences of two identities in words, and how many more there are."""
+    found = in_words(differences(before, after))
     return found if len(found) <= _MOST_CHANGES else [*found[:_MOST_CHANGES], f"and {len(found) - _MOST_CHANGES} more"]
 
 

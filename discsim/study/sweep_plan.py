@@ -16,6 +16,7 @@ from discsim.study.environment import MissingTool
 from discsim.study.executor import Died, Task
 from discsim.study.faults import VARIABLE
 from discsim.study.study import Study
+from discsim.study.sweep_accepted import Again
 from discsim.study.sweep_folder import LOG, SweepError
 from discsim.study.sweep_pool import Workers, cores
 from discsim.study.sweep_worker import Setup, Trouble, choose_steps, time_samples
@@ -35,11 +36,12 @@ class SweepOptions:
     """How a sweep runs; what is left out is as in the sweep that the folder holds, or the default.
 
     ``workers``: processes (all cores); ``samples``: the first so many of the design (all); ``plugins``: folder of modules that
-    bring mechanisms; ``force``: set aside a sweep that differs; ``retry_failed``: run failed samples once more; ``timeout``:
-    seconds that a sample may take (learned from those that are done); ``fail_fast``: end at the first sample that fails;
-    ``faults``: sample -> what goes wrong on purpose (``faults``); ``memory``: GiB that a process may hold (any amount);
-    ``address``: of a Dask scheduler whose workers are to run it (processes of this machine), ``workers`` then being the most that
-    are used.
+    bring mechanisms; ``force``: set aside a sweep that differs; ``again``: run failed samples once more, as they were ("retry")
+    or from scratch with every step cut in two ("restart"); ``timeout``: seconds that a sample may take (learned from those that
+    are done); ``fail_fast``: end at the first sample that fails; ``faults``: sample -> what goes wrong on purpose (``faults``);
+    ``memory``: GiB that a process may hold (any amount); ``address``: of a Dask scheduler whose workers are to run it (processes
+    of this machine), ``workers`` then being the most that are used; ``parent``: of a sweep that begins as a branch, what it
+    branched from (``sweep_branch``); ``first_steps``: with what its step list begins (ends, s), where it takes a shorter one on.
     """
 
     engine: str | None = None
@@ -49,13 +51,15 @@ class SweepOptions:
     samples: int | None = None
     check: bool = True
     force: bool = False
-    retry_failed: bool = False
+    again: Again = ""
     plugins: Path | None = None
     timeout: float | None = None
     fail_fast: bool = False
     faults: Mapping[int, str] = dataclasses.field(default_factory=dict)
     memory: float | None = None
     address: str | None = None
+    parent: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    first_steps: tuple[float, ...] = ()
 
 
 class BadOption(SweepError):
@@ -124,8 +128,7 @@ def plan_sweep(study: Study, scratch: Path, options: SweepOptions = AS_USUAL) ->
     """
     design = draw(study)
     check_options(options, design)
-    engine, device = options.engine or DEFAULT_ENGINE, options.device or DEFAULT_DEVICE
-    batch = options.batch or usual_batch(engine, device)
+    engine, device, batch = chosen(options, {})
     samples = min(options.samples or design.count, design.count)
     together = min(batch, samples) if device == "gpu" else 1
     setup = Setup(resolve(study), design, engine, device, scratch / LOG / "worker", options.plugins, memory=options.memory)
@@ -147,6 +150,15 @@ def _checked(study: Study, options: SweepOptions, engine: str, samples: int) -> 
     if not options.check or not study.check or study.check["engine"] == engine:
         return 0
     return min(int(study.check["samples"]), samples)
+
+
+def chosen(options: SweepOptions, before: Mapping[str, Any]) -> tuple[str, str, int]:
+    """Engine, device and batch size: as asked, else as the sweep of identity ``before`` has them, else the usual ones (for the
+    batch size also where the engine or the device is another)."""
+    engine = options.engine or before.get("engine", DEFAULT_ENGINE)
+    device = options.device or before.get("device", DEFAULT_DEVICE)
+    alike = (engine, device) == (before.get("engine"), before.get("device"))
+    return engine, device, options.batch or (before["batch"] if alike else usual_batch(engine, device))
 
 
 def usual_batch(engine: str, device: str) -> int:

@@ -110,6 +110,13 @@ def _engines(arms: Mapping[str, xr.Dataset]) -> dict[str, np.ndarray]:
     }
 
 
+def core_seconds(folder: str | os.PathLike[str]) -> float:
+    """Wall time (s) of all runs that count, one after the other; runs that do not tell theirs are left out."""
+    tree = open_sweep(folder)
+    scenarios = load_manifest(Path(folder)).scenarios
+    return float(sum(tree[f"{name}/steps"].to_dataset()["seconds"].sum(skipna=True) for name in scenarios))
+
+
 def sweep_counts(folder: Path, manifest: Manifest) -> dict[int, ShardSummary]:
     """By sample the shard that counts, without reading any numbers."""
     return latest(summarise(path, manifest.sweep) for path in shard_paths(folder / SHARDS))

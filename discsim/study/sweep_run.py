@@ -8,41 +8,36 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import json
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import xarray as xr
-
 from discsim.problem.problem import Problem
+from discsim.problem.steps import steps_after
 from discsim.study.config import resolve
 from discsim.study.design import Design, draw
 from discsim.study.environment import MissingTool
 from discsim.study.executor import Died, Executor, Task, hung
 from discsim.study.faults import VARIABLE
-from discsim.study.parameter_table import PARAMETERS, used_parameters
-from discsim.study.provenance import now
-from discsim.study.shards import Batch, ShardSummary, inputs_dataset, shard_paths, summarise
-from discsim.study.store import ResultError, remove_partial, write_text_file, write_tree
+from discsim.study.shards import Batch, ShardSummary, shard_paths, summarise
+from discsim.study.store import ResultError, remove_partial
 from discsim.study.study import Study
+from discsim.study.sweep_accepted import Accepted
 from discsim.study.sweep_attempts import FIRST, Attempts
+from discsim.study.sweep_begin import begin_sweep
+from discsim.study.sweep_branch import branch_folder
 from discsim.study.sweep_check import CHECK_FILE, check_sweep
 from discsim.study.sweep_cluster import ClusterWorkers, connected
 from discsim.study.sweep_folder import (
     DAMAGED,
     LOG,
-    NOMINAL_FILE,
     SHARDS,
-    STUDY_FILE,
     Lock,
     Manifest,
     SweepChanged,
     SweepError,
-    about,
     changes,
-    design_table,
     identity_of,
     is_sweep,
     load_manifest,
@@ -50,13 +45,11 @@ from discsim.study.sweep_folder import (
 )
 from discsim.study.sweep_plan import (
     AS_USUAL,
-    DEFAULT_DEVICE,
-    DEFAULT_ENGINE,
     SweepOptions,
     check_options,
+    chosen,
     setups,
     told,
-    usual_batch,
 )
 from discsim.study.sweep_pool import Workers, cores
 from discsim.study.sweep_result import open_ensemble, open_sweep
@@ -64,7 +57,6 @@ from discsim.study.sweep_state import Hook, Phase, SweepProgress, Teller, silent
 from discsim.study.sweep_worker import Setup, Trouble, bare, choose_steps, code_of, solve_samples
 from discsim.study.sweep_writer import ShardWriter
 from discsim.study.train import NotTrained, train_study, trained
-from discsim.study.tree import parameters_dataset, root_dataset
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -115,10 +107,7 @@ class _Driver:
         self.problem: Problem = bare(study.problem())
         self.wanted = min(options.samples or design.count, design.count)
         self.tries = Attempts(options.timeout)
-        self.attempts: dict[int, int] = {}
-        self.failed: dict[int, str] = {}
-        self.engines: dict[int, str] = {}
-        self.done: set[int] = set()
+        self.accepted = Accepted()
         self.computed, self.last_failure = 0, ""
         self.notes: list[str] = []
 
@@ -127,7 +116,7 @@ class _Driver:
         for place in (self.folder, self.folder / SHARDS):
             remove_partial(place)
         manifest = self._existing()
-        engine, device, batch = self._choices(manifest)
+        engine, device, batch = chosen(self.options, {} if manifest is None else manifest.identity)
         identity = identity_of(self.config, self.design.inputs, engine, device, batch)
         manifest = self._kept(manifest, identity)
         log = self.folder / LOG / "worker"
@@ -138,7 +127,7 @@ class _Driver:
             if manifest is None:
                 manifest = self._begun(workers, identity)
             batches = self._missing(manifest, batch)
-            self.teller.begin(len(self.done))
+            self.teller.begin(len(self.accepted.done))
             if batches:
                 self._trained(engine)
                 (self.folder / CHECK_FILE).unlink(missing_ok=True)  # it speaks of fewer samples
@@ -146,7 +135,7 @@ class _Driver:
         if not (self.options.fail_fast and self.last_failure):
             self._check(manifest, setup)
         self._tell("done")
-        self.teller.log(f"done: {len(self.done)} samples, {len(self._failed())} failed, {self.computed} computed now")
+        self.teller.log(f"done: {len(self.accepted.done)} samples, {len(self._failed())} failed, {self.computed} computed now")
         return SweepOutcome(self.folder, self.wanted, self._failed(), self.computed, tuple(self.notes))
 
     def _announce(self) -> None:
@@ -194,13 +183,6 @@ class _Driver:
             self._set_aside()
             return None
 
-    def _choices(self, manifest: Manifest | None) -> tuple[str, str, int]:
-        """Engine, device and batch size: as asked, else as the folder has them, else the usual ones."""
-        given, before = self.options, {} if manifest is None else manifest.identity
-        engine = given.engine or before.get("engine", DEFAULT_ENGINE)
-        device = given.device or before.get("device", DEFAULT_DEVICE)
-        return engine, device, given.batch or before.get("batch", usual_batch(engine, device))
-
     def _kept(self, manifest: Manifest | None, identity: Mapping[str, Any]) -> Manifest | None:
         """The manifest to go on with; nothing where a sweep begins."""
         if manifest is None:
@@ -211,8 +193,9 @@ class _Driver:
         if not self.options.force:
             what = "; ".join(found)
             raise SweepChanged(
-                f"{self.folder}: holds a sweep of something else: {what}; --out DIR begins another one, --force begins anew here "
-                "and keeps the earlier one in replaced/"
+                f"{self.folder}: holds a sweep of something else: {what}; --branch begins another one beside it, in "
+                f"{branch_folder(self.folder, identity)}, --out DIR elsewhere; --force begins anew here and keeps the earlier "
+                "one in replaced/"
             )
         self._set_aside()
         return None
@@ -226,61 +209,26 @@ class _Driver:
         self.teller.log(line)
 
     def _begun(self, workers: Executor, identity: Mapping[str, Any]) -> Manifest:
-        """Choose the step list and write down what the sweep is; from then on the folder is one of a sweep."""
+        """Choose the step list and write down what the sweep is."""
         self.teller.log(f"begins with engine {identity['engine']}")
         self._trained(str(identity["engine"]))
         workers.warm(-(-self.wanted // int(identity["batch"])))
         outcome = workers.run_one(Task("steps", choose_steps), self._choosing)
-        steps = tuple(told(outcome, "choosing the step list"))
-        nominal = root_dataset(self.study, self.problem, rows := used_parameters(self.study.scenarios, self.problem))
-        design = self.design
-        manifest = Manifest(
-            identity,
-            title=str(nominal.attrs["title"]),
-            created=now(),
-            steps=steps,
-            table_times=tuple(json.loads(nominal.attrs["discsim_table_times"])),
-            scenarios=tuple(self.study.scenarios),
-            readouts=tuple(readout.name for readout in self.problem.readouts),
-            mesh_hashes=tuple(dict.fromkeys(arm.mesh.hash for arm in self.problem.arms)),
-            design=design_table(design.kind, design.seed, design.inputs, design.count),
-            config_hash=str(nominal.attrs["discsim_config_hash"]),
-            check={},
-            about=about(),
-        )
-        root = inputs_dataset(design.inputs, range(design.count)).assign_attrs(nominal.attrs)
-        tree = xr.DataTree.from_dict({"/": root, f"/{PARAMETERS}": parameters_dataset(rows)}, name=None)
-        write_text_file(self.folder / STUDY_FILE, self.config)
-        write_tree(tree, self.folder / NOMINAL_FILE, overwrite=True)
-        manifest.save(self.folder)
-        return manifest
+        steps = steps_after(self.options.first_steps, told(outcome, "choosing the step list"))
+        parent = self.options.parent
+        return begin_sweep(self.folder, self.study, self.config, self.problem, self.design, identity, steps, parent)
 
     def _choosing(self, running: list[Task]) -> None:
         self._tell("choosing steps" if running else "waiting for workers")
 
     def _missing(self, manifest: Manifest, size: int) -> list[Batch]:
-        """Batches to run: samples that no shard has, and failed ones where a retry is asked for."""
-        summaries = self._intact(manifest)
-        for summary in summaries:
-            self._accept(summary)
-            self.attempts |= dict(zip(summary.samples, summary.attempts, strict=True))
-        absent = [sample for sample in range(self.wanted) if sample not in self.done]
-        blocks: dict[int, list[int]] = {}
-        for sample in absent:
-            blocks.setdefault(sample // size, []).append(sample)
-        batches = [self._batch(number, 0, samples) for number, samples in blocks.items()]
-        if self.options.retry_failed:
-            again = sorted(sample for sample in self.failed if sample < self.wanted)
-            generation = 1 + max((summary.generation for summary in summaries), default=0)
-            chunks = [again[first : first + size] for first in range(0, len(again), size)]
-            batches += [self._batch(number, generation, samples) for number, samples in enumerate(chunks)]
-            self.done -= set(again)
-            self.failed = {sample: why for sample, why in self.failed.items() if sample not in again}
+        """Batches to run: samples that no shard has, and failed ones where that is asked for."""
+        for summary in self._intact(manifest):
+            self.accepted.add(summary)
+        batches = self.accepted.missing(self.wanted, size)
+        if self.options.again:
+            batches += self.accepted.failed_again(self.wanted, size, self.options.again)
         return batches
-
-    def _batch(self, number: int, generation: int, samples: Iterable[int]) -> Batch:
-        chosen = tuple(samples)
-        return Batch(number, generation, chosen, tuple(self.attempts.get(sample, 0) + 1 for sample in chosen))
 
     def _intact(self, manifest: Manifest) -> list[ShardSummary]:
         """What is there; shards that are not what they were are moved aside."""
@@ -293,15 +241,6 @@ class _Driver:
                 path.rename(self.folder / DAMAGED / path.name)
                 self._note(f"{error}; it now lies in {DAMAGED}/")
         return found
-
-    def _accept(self, summary: ShardSummary) -> None:
-        failed = summary.failed()
-        for sample in summary.samples:
-            self.done.add(sample)
-            self.failed.pop(sample, None)
-            self.engines.pop(sample, None)
-        self.failed |= failed
-        self.engines |= summary.engine_of()
 
     def _solve(self, workers: Executor, batches: list[Batch], manifest: Manifest) -> None:
         """Run batches until each has a shard."""
@@ -337,7 +276,7 @@ class _Driver:
         self._tell("running")
 
     def _take(self, summary: ShardSummary) -> None:
-        self._accept(summary)
+        self.accepted.add(summary)
         self.computed += len(summary.samples)
         self.teller.log(f"accepted {summary.path.name}: {len(summary.samples)} samples, {len(summary.failed())} failed")
         for sample, why in summary.failed().items():
@@ -361,15 +300,13 @@ class _Driver:
 
     def _tell(self, phase: Phase, running: Iterable[Task] = ()) -> None:
         inside = sum(len(task.key.samples) for task in running)
-        done = [sample for sample in self.done if sample < self.wanted]
-        engines = dict(collections.Counter(self.engines[sample] for sample in done if sample in self.engines).most_common())
-        rest = {"failed": len(self._failed()), "running": inside, "last_failure": self.last_failure, "engines": engines}
-        self.teller.tell(phase, len(done), self.wanted, **rest)
+        rest = {"failed": len(self._failed()), "running": inside, "last_failure": self.last_failure}
+        engines = self.accepted.engines_of(self.wanted)
+        self.teller.tell(phase, self.accepted.count_of(self.wanted), self.wanted, engines=engines, **rest)
 
     def _failed(self) -> dict[int, str]:
-        """Failed samples of those that are wanted, and why."""
-        return {sample: why for sample, why in sorted(self.failed.items()) if sample < self.wanted}
+        return self.accepted.failed_of(self.wanted)
 
 
 def _task(batch: Batch, manifest: Manifest) -> Task:
-    return Task(batch, solve_samples, (batch.samples, manifest.steps))
+    return Task(batch, solve_samples, (batch.samples, manifest.steps, batch.pieces))

@@ -180,11 +180,12 @@ def choose_steps() -> tuple[float, ...] | Trouble:
     return _tried(lambda setup, model: tuple(float(end) for end in model.engine.choose_steps(model.nominal)))
 
 
-def solve_samples(samples: tuple[int, ...], steps: tuple[float, ...]) -> list[list[ArmRecord]] | Trouble:
-    """Records of some samples, an inner list per sample; without the mesh, which is the same in all and no shard holds."""
+def solve_samples(samples: tuple[int, ...], steps: tuple[float, ...], pieces: int) -> list[list[ArmRecord]] | Trouble:
+    """Records of some samples, an inner list per sample, every step cut into equal pieces; without the mesh, which is the same in
+    all and no shard holds."""
 
     def solved(setup: Setup, model: _Model) -> list[list[ArmRecord]]:
-        rows = _solved(setup, model, samples, steps)
+        rows = _solved(setup, model, samples, steps, pieces)
         return [[dataclasses.replace(record, points=None, cells=None, cell_regions=None) for record in row] for row in rows]
 
     return _tried(solved)
@@ -221,8 +222,11 @@ def time_samples(samples: tuple[int, ...], steps: tuple[float, ...]) -> tuple[fl
     return _tried(timed)
 
 
-def _solved(setup: Setup, model: _Model, samples: Sequence[int], steps: tuple[float, ...]) -> list[list[ArmRecord]]:
-    """Records of some samples, an inner list per sample. A sample whose inputs make no study fails alone."""
+def _solved(
+    setup: Setup, model: _Model, samples: Sequence[int], steps: tuple[float, ...], pieces: int = 1
+) -> list[list[ArmRecord]]:
+    """Records of some samples, an inner list per sample, every step cut into equal pieces. A sample whose inputs make no study
+    fails alone."""
     problems = []
     for sample in samples:
         fault = setup.faults.get(sample)
@@ -230,7 +234,7 @@ def _solved(setup: Setup, model: _Model, samples: Sequence[int], steps: tuple[fl
         problem = model.problem(setup.design, sample)
         problems.append(problem if isinstance(problem, str) else spoil(fault, problem))
     runnable = [problem for problem in problems if not isinstance(problem, str)]
-    solved = iter(model.engine.run_many(runnable, steps) if runnable else [])
+    solved = iter(_run(model.engine, runnable, steps, pieces) if runnable else [])
     records = []
     for problem in problems:
         if isinstance(problem, str):
@@ -241,6 +245,10 @@ def _solved(setup: Setup, model: _Model, samples: Sequence[int], steps: tuple[fl
     if next(solved, None) is not None:
         raise ValueError(f"engine {setup.engine} gave records of more samples than it was given")
     return records
+
+
+def _run(engine: Engine, problems: Sequence[Problem], steps: tuple[float, ...], pieces: int) -> list[list[ArmRecord]]:
+    return engine.run_many(problems, steps) if pieces == 1 else engine.run_in_pieces(problems, steps, pieces)
 
 
 def _tried[T](task: Callable[[Setup, _Model], T]) -> T | Trouble:

@@ -111,6 +111,15 @@ class LaneForms:
         totals = [[jnp.sum(ledger[n][k] * volume) for k in LEDGER] for n in self.model.cells]
         return new, jnp.array(totals)
 
+    def ledger_density(self, t: Tables, row: Any, deformed: Any, pointwise: Any, signals: Any, c: Any, dt: Any) -> Any:
+        """What ``advance`` sums to the ledger, at every pair: (cell fields, 4, cells, vertices)."""
+        values, named, others = self.lane(t, row, pointwise, signals)
+        parameters, J = at_cells(values, t["regions"]), deformed["corner_jacobian"]
+        nodal = {name: c[t["cells"]][:, :, i] for i, name in enumerate(self.model.solutes)} | others
+        _, ledger = self.model.advance_cells(parameters, named, nodal, J, t["masks"], dt)
+        volume = deformed["corner_volume"]
+        return jnp.stack([jnp.stack([ledger[n][k] * volume for k in LEDGER]) for n in self.model.cells])
+
     def signal_residual(
         self, t: Tables, row: Any, deformed: Any, pointwise: Any, c: Any, s: Any, old: Any, inverse_dt: Any
     ) -> Any:

@@ -202,7 +202,10 @@ def test_failed_samples_give_exit_3_and_are_named(experiment: Path, orders: Path
     done = sweep(experiment)
     assert done.exit_code == 3
     assert "sample 3: untreated: nonconverged, Newton stalled" in done.stdout
-    assert done.stderr.splitlines()[-1] == "1 samples failed; --retry failed runs them once more"
+    assert (
+        done.stderr.splitlines()[-1]
+        == "1 samples failed; --retry failed runs them once more, --restart failed with shorter steps"
+    )
     assert "failed: sample 3: untreated: nonconverged" in done.stderr
     folder = experiment.parent / "s"
     assert "sample 3: untreated: nonconverged" in call("status", folder).stdout
@@ -276,6 +279,51 @@ def test_status_of_a_sweep_that_has_no_steps_yet(experiment: Path) -> None:
         status = call("status", folder)
     assert status.exit_code == 0 and "waiting for workers: 0 of 10 samples" in status.stdout
     assert call("status", folder).exit_code == 2
+
+
+def test_a_branch_is_told_and_kept_in_the_provenance(experiment: Path) -> None:
+    folder = experiment.parent / "s"
+    assert sweep(experiment, "--samples", "1").exit_code == 0
+    done = sweep(experiment, "--samples", "1", "--set", "disc.grade=1", "--branch")
+    assert done.exit_code == 0, done.output
+    (branch,) = experiment.parent.glob("s-*")
+    assert f"a branch of the sweep in {folder}, which stays as it is; in {branch}" in done.stderr
+    assert "  disc.grade was 3, is 1" in done.stderr.splitlines()
+    assert done.stdout.splitlines()[0].endswith(f"in {branch}")
+    origin = call("show", branch, "--provenance").stdout.splitlines()
+    assert "changed: disc.grade: 3 -> 1" in origin and any(line.startswith("branched from: sweep ") for line in origin)
+    assert "branched from" not in call("show", folder, "--provenance").stdout
+
+
+def test_an_extension_says_what_it_takes_before_it_begins(experiment: Path) -> None:
+    assert sweep(experiment, "--samples", "1").exit_code == 0
+    done = sweep(experiment, "--samples", "1", "--extend", "4 year")
+    assert done.exit_code == 0, done.output
+    (longer,) = experiment.parent.glob("s-*")
+    assert f"to 4 year; in {longer}" in done.stderr and "  duration was 2 year, is 4 year" in done.stderr.splitlines()
+    assert "every sample is computed from the start: the shorter sweep took 0 s of one core" in done.stderr
+    assert "4 year" in call("show", longer).stdout
+    done = sweep(experiment, "--extend", "4 year")
+    assert done.exit_code == 2 and "--extend: 1 of 10 samples" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--branch",), "no sweep lies here"),
+        (("--extend", "4 year"), "no sweep lies here"),
+        (("--extend", "1 year"), "--extend 1 year: the sweep has 2 year already; name a longer duration"),
+        (("--extend", "400 year"), "duration: given"),
+        (("--extend", "4 metre"), "--extend 4 metre: "),
+        (("--branch", "--force"), "--branch and --force: one of them"),
+        (("--retry", "failed", "--restart", "failed"), "--restart failed with shorter steps: one of them"),
+        (("--restart", "all"), "--restart all: there is --restart failed"),
+    ],
+)
+def test_ways_on_that_exclude_one_another_give_exit_2(experiment: Path, more: tuple[str, ...], message: str) -> None:
+    done = sweep(experiment, *more)
+    assert done.exit_code == 2 and message in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    assert not (experiment.parent / "s").exists()
 
 
 def test_second_driver_gives_exit_4(experiment: Path) -> None:

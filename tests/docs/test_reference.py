@@ -60,7 +60,7 @@ def test_every_field_and_readout(pages: dict[str, str]) -> None:
 def test_every_command_and_option(pages: dict[str, str]) -> None:
     for name in ("run", "sweep", "mechanisms new", "vv run", "reproduce"):
         assert f"## discsim {name}\n" in pages["commands"]
-    for option in ("--workers", "--retry", "--allow-plugin", "--provenance", "--subject-to"):
+    for option in ("--workers", "--retry", "--restart", "--branch", "--extend", "--allow-plugin", "--provenance", "--subject-to"):
         assert f"{option}" in pages["commands"]
 
 

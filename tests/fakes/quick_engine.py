@@ -2,8 +2,9 @@
 
 Sample i of ``QUICK_STUDY`` has the active load 0.20 + 0.005 i MPa. Files in the folder ``QUICK_ENGINE`` tell what happens
 to it: ``kill-i`` (the process is killed as often as the file holds characters), ``raise-i``, ``fail-i`` (stops half way),
-``crash-steps`` (the process is killed while it chooses steps), ``wait-i`` (it does not end while that is there). ``ran``
-gets a line per sample that is begun.
+``coarse-i`` (stops half way on fewer steps than the number in the file), ``crash-steps`` (the process is killed while it
+chooses steps), ``wait-i`` (it does not end while that is there). ``ran`` gets a line per sample that is begun: sample,
+process, time (s).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from discsim.problem.record import ArmRecord
 from discsim.problem.status import Failure, Status
 
 ENGINE = "quick_engine:QuickEngine"
+MANY_ENGINE = "quick_engine:ManyEngine"
 BARRED_ENGINE = "quick_engine:BarredEngine"
 COUNT = 10
 QUICK_STUDY = f"""
@@ -55,6 +57,8 @@ class QuickEngine(Engine):
     """Readouts by formula; both arms of a sample end alike."""
 
     name = "quick"
+    spacing = 0.005  # MPa, between one sample and the next
+    pause = 0.0  # s, for every sample
 
     def choose_steps(self, problem: Problem) -> tuple[float, ...]:
         place = folder()
@@ -65,9 +69,17 @@ class QuickEngine(Engine):
     def run(
         self, problem: Problem, progress: ProgressHook | None = None, steps: tuple[float, ...] | None = None
     ) -> list[ArmRecord]:
-        sample = round((problem.arms[0].values["loading.active"] - 0.2) / 0.005)
-        fails = happen(sample)
-        return [record(arm, sample, steps or self.choose_steps(problem), fails) for arm in problem.arms]
+        sample = round((problem.arms[0].values["loading.active"] - 0.2) / self.spacing)
+        time.sleep(self.pause)
+        steps = steps or self.choose_steps(problem)
+        fails = happen(sample) or len(steps) < least_steps(sample)
+        return [record(arm, sample, steps, fails) for arm in problem.arms]
+
+
+class ManyEngine(QuickEngine):
+    """For up to 200 samples, and slow enough to be met at work."""
+
+    spacing, pause = 0.002, 0.03
 
 
 class BarredEngine(QuickEngine):
@@ -108,7 +120,7 @@ def happen(sample: int) -> bool:
     if place is None:
         return False
     with (place / "ran").open("a") as stream:
-        stream.write(f"{sample} {os.getpid()}\n")
+        stream.write(f"{sample} {os.getpid()} {time.time()}\n")
     while (place / f"wait-{sample}").exists():
         time.sleep(0.02)
     kill = place / f"kill-{sample}"
@@ -118,6 +130,13 @@ def happen(sample: int) -> bool:
     if (place / f"raise-{sample}").exists():
         raise ArithmeticError(f"no number for sample {sample}\nand more")
     return (place / f"fail-{sample}").exists()
+
+
+def least_steps(sample: int) -> int:
+    """On how many steps the sample comes to its end."""
+    place = folder()
+    coarse = place / f"coarse-{sample}" if place else None
+    return int(coarse.read_text()) if coarse and coarse.exists() else 0
 
 
 def record(arm: Arm, sample: int, steps: tuple[float, ...], fails: bool) -> ArmRecord:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from discsim.disc.disc import Disc
 from discsim.problem.problem import DAY, YEAR, Problem, build_problem, same_time
-from discsim.problem.steps import steps_through, warped_steps
+from discsim.problem.steps import in_pieces, steps_after, steps_through, warped_steps
 from discsim.scenario.scenario import Scenario
 from discsim.scenario.therapy import Dose, Place
 
@@ -62,6 +62,26 @@ def test_a_step_list_hits_the_calendar_of_every_sample(nominal: list[float], sam
     assert found[-1] == steps[-1] == END
     for t in problem.breakpoints():
         assert t == 0.0 or min(abs(t - end) for end in found) <= 1e-9 * t + 0.1
+
+
+@QUICK
+@given(moments=MOMENTS, largest=LARGEST, pieces=st.integers(1, 8))
+def test_steps_in_pieces_keep_the_ends_of_the_list(moments: list[float], largest: float, pieces: int) -> None:
+    steps = pilot_list(with_doses(moments), largest)
+    found = in_pieces(steps, pieces)
+    assert found[pieces - 1 :: pieces] == steps, "the very numbers"
+    lengths = np.diff((0.0, *found)).reshape(len(steps), pieces)
+    np.testing.assert_allclose(lengths * pieces, np.diff((0.0, *steps))[:, None] * np.ones(pieces), rtol=1e-6, atol=1e-6)
+
+
+@QUICK
+@given(moments=MOMENTS, largest=LARGEST, share=st.floats(0.0, 1.0))
+def test_a_list_that_begins_with_another_one_keeps_it(moments: list[float], largest: float, share: float) -> None:
+    first = pilot_list(with_doses(moments), largest)
+    first = first[: round(share * len(first))]
+    found = steps_after(first, pilot_list(with_doses(moments), 1.3 * largest))
+    assert found[: len(first)] == first and found[-1] == END
+    assert all(a < b for a, b in zip((0.0, *found), found, strict=False)), "ends in order, none twice"
 
 
 @QUICK

@@ -114,11 +114,11 @@ def test_a_task_that_takes_too_long_is_ended_and_a_scheduler_that_goes_is_told(
     if len(cluster.processes) == 1:  # this test alone
         cluster.worker()
     setup = sweep_worker.Setup(resolve(study), draw(study), quick.ENGINE, "cpu", tmp_path / "log", faults={0: "hang"})
-    tasks = collections.deque([Task("hangs", sweep_worker.solve_samples, ((0,), (1.0,)))])
+    tasks = collections.deque([Task("hangs", sweep_worker.solve_samples, ((0,), (1.0,), 1))])
     with connected(cluster.address) as client, ClusterWorkers(client, setup, sweep_worker.code_of(setup.config)) as workers:
         ((_, outcome),) = workers.run(tasks, lambda running: None, lambda task: 1.0)
         assert str(outcome).startswith("not done after 1 s, so its process was ended") and outcome.machine
-        tasks.append(Task("hangs", sweep_worker.solve_samples, ((0,), (1.0,))))
+        tasks.append(Task("hangs", sweep_worker.solve_samples, ((0,), (1.0,), 1)))
         with pytest.raises(NoCluster, match=f"the scheduler at {cluster.address} is gone; what is done is kept"):
             for _ in workers.run(tasks, lambda running: cluster.scheduler.kill()):
                 pass

@@ -127,6 +127,18 @@ def test_a_study_is_traced_once() -> None:
     assert {name: count for name, count in made.items() if count != 1} == {}
 
 
+# ---- steps in pieces
+
+
+def test_shorter_steps_change_the_numbers_by_their_error_alone(
+    engine: SweepEngine, samples: list[Problem], usual: list[list[ArmRecord]]
+) -> None:
+    found = engine.run_in_pieces(samples[:1], STEPS, 2)
+    assert all(record.status.good and len(record.history) >= 2 * len(STEPS) for record in found[0])
+    assert [set(map(len, record.readouts.values())) for record in found[0]] == [{1 + len(STEPS)}] * 2
+    assert 1e-6 < apart(found, usual[:1]) < 0.05  # times are those of the list, or this raises
+
+
 # ---- lanes
 
 

@@ -10,20 +10,23 @@ import re
 import shutil
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from discsim.problem.problem import YEAR
 from discsim.study import sweep_folder, sweep_pool
 from discsim.study.config import read_study, resolve, study_from_text
 from discsim.study.design import draw
 from discsim.study.environment import MissingTool
+from discsim.study.sample_history import sample_history
 from discsim.study.store import ResultError
 from discsim.study.study import Study
+from discsim.study.sweep_branch import branch_of, extension_of, longer_study
 from discsim.study.sweep_folder import Lock, SweepBusy, SweepChanged, SweepError, SweepUnwritable, holder, load_manifest
-from discsim.study.sweep_plan import BadOption, SweepOptions, plan_sweep, setups
+from discsim.study.sweep_plan import BATCH_OF, BadOption, SweepOptions, plan_sweep, setups
 from discsim.study.sweep_pool import Workers
 from discsim.study.sweep_run import SweepOutcome, SweepProgress, open_ensemble, open_sweep, run_sweep
 from discsim.study.sweep_state import load_state
@@ -218,7 +221,7 @@ def test_a_sample_that_kills_every_worker_is_given_up_and_harms_no_other(
     np.testing.assert_array_equal(ensemble.values["cells"]["viable_cells"][rest], clean.values["cells"]["viable_cells"][rest])
     before = shards(tmp_path / "s")
     assert run().computed == 0  # a failure is a result: the plain command does not run it again
-    retried = run(retry_failed=True)
+    retried = run(again="retry")
     assert not retried.failed and retried.computed == 1
     attempts = open_sweep(tmp_path / "s")["cells"]["attempts"].values.tolist()
     assert attempts == [1] * 4 + [2, 3, 2, 2] + [1] * 2  # those that ran beside it were run again, alone
@@ -251,7 +254,7 @@ def test_a_sample_that_takes_too_much_memory_is_ended_and_named(
         np.testing.assert_array_equal(found.values["cells"][readout][:5], clean.values["cells"][readout][:5])
     attempts = open_sweep(tmp_path / "s")["cells"]["attempts"].values.tolist()
     assert attempts == [1, 1, 1, 1, 2, 2]  # alone, in a fresh process, it might have needed less
-    assert not run(samples=6, memory=1.0, retry_failed=True).failed
+    assert not run(samples=6, memory=1.0, again="retry").failed
 
 
 def test_memory_that_no_worker_can_do_with_is_told_at_once(tmp_path: Path, run: Run) -> None:
@@ -278,7 +281,7 @@ def test_faults_on_purpose_come_every_time_and_are_told(tmp_path: Path, orders: 
     for scenario in found.scenarios:
         for readout in found.units:
             np.testing.assert_array_equal(found.values[scenario][readout][rest], clean.values[scenario][readout][rest])
-    assert sorted(run(faults={1: "raise"}, retry_failed=True).failed) == [1]
+    assert sorted(run(faults={1: "raise"}, again="retry").failed) == [1]
 
 
 def test_a_disk_that_fills_on_purpose_loses_nothing(tmp_path: Path, run: Run) -> None:
@@ -342,6 +345,105 @@ def test_a_changed_experiment_is_refused_with_what_changed(done: Path, study: St
     (kept,) = (done / "replaced").iterdir()
     assert shards(kept) == before
     assert open_ensemble(kept).good().all()  # it is a sweep of its own
+
+
+def test_a_branch_lies_beside_and_says_what_it_came_from(done: Path, study: Study, quick: object, run: Run) -> None:
+    before = shards(done)
+    assert branch_of(study, done, SweepOptions()).folder == done  # nothing differs: it goes on there
+    changed = study_from_text(quick.QUICK_STUDY, ["disc.grade=1"])
+    branch = branch_of(changed, done, SweepOptions(workers=1, samples=3))
+    assert branch.folder.parent == done.parent and branch.folder.name.startswith(f"{done.name}-") and not branch.folder.exists()
+    assert branch.changes["disc.grade"] == (3, 1)
+    with pytest.raises(SweepChanged, match=rf"--branch begins another one beside it, in {branch.folder}, "):
+        run(changed)
+    assert run_sweep(changed, branch.folder, branch.options).computed == 3
+    assert shards(done) == before
+    manifest, old = load_manifest(branch.folder), load_manifest(done)
+    assert manifest.sweep != old.sweep and manifest.parent["sweep"] == old.sweep and not old.parent
+    assert (manifest.identity["engine"], manifest.identity["batch"]) == (quick.ENGINE, 4)  # as the parent has them
+    assert manifest.parent["changes"]["disc.grade"] == [3, 1]
+    assert json.loads(open_sweep(branch.folder).attrs["discsim_parents"]) == [dict(manifest.parent)]
+    again = branch_of(changed, done, SweepOptions(workers=1, samples=3))
+    assert again.folder == branch.folder and run_sweep(changed, again.folder, again.options).computed == 0
+
+
+def test_a_branch_to_another_engine_has_its_usual_batch(done: Path, study: Study) -> None:
+    options = branch_of(study, done, SweepOptions(engine="reduced")).options
+    assert (options.engine, options.batch) == ("reduced", BATCH_OF["reduced"])
+
+
+def test_nothing_branches_from_a_folder_without_a_sweep(tmp_path: Path, study: Study) -> None:
+    with pytest.raises(ResultError, match="no sweep lies here"):
+        branch_of(study, tmp_path, SweepOptions())
+
+
+def test_a_finished_sweep_is_taken_to_a_longer_duration(done: Path, study: Study, quick: object) -> None:
+    def read(more: Sequence[str]) -> Study:
+        return study_from_text(quick.QUICK_STUDY, more)
+
+    before, options = shards(done), SweepOptions(workers=1, samples=3)
+    longer = longer_study(read, study, "4 year")
+    branch = extension_of(study, longer, done, options)
+    assert run_sweep(longer, branch.folder, branch.options).computed == 3
+    short, long = load_manifest(done), load_manifest(branch.folder)
+    assert long.steps[:5] == short.steps and long.steps[5:] == (3.0 * YEAR, 4.0 * YEAR)  # of a pilot's own 0.4, 1, 2, 3, 4 years
+    assert long.table_times == (0.0, YEAR, 2.0 * YEAR, 4.0 * YEAR)  # the old end can be compared
+    assert long.parent["sweep"] == short.sweep and long.parent["changes"]["duration"] == ["2 year", "4 year"]
+    assert shards(done) == before
+    again = extension_of(study, longer, done, options)
+    assert again.folder == branch.folder and run_sweep(longer, again.folder, again.options).computed == 0
+
+
+def test_what_cannot_be_extended_is_told(done: Path, study: Study, quick: object) -> None:
+    def read(more: Sequence[str]) -> Study:
+        return study_from_text(quick.QUICK_STUDY, more)
+
+    for duration in ("2 year", "300 day"):
+        with pytest.raises(BadOption, match=rf"--extend {duration}: the sweep has 2 year already; name a longer"):
+            longer_study(read, study, duration)
+    longer = longer_study(read, study, "4 year")
+    with pytest.raises(SweepChanged, match=r"--extend changes the duration alone; .*: disc\.grade was 3, is 1"):
+        extension_of(read(["disc.grade=1"]), longer, done, SweepOptions())
+    next((done / "shards").glob("batch-00002*")).unlink()
+    assert extension_of(study, longer, done, SweepOptions(samples=8)).changes
+    with pytest.raises(BadOption, match="8 of 10 samples in .* are done"):
+        extension_of(study, longer, done, SweepOptions())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_longer_sweep_gives_the_numbers_of_the_shorter_one_up_to_its_end(tmp_path: Path) -> None:
+    """With the engine that computes, on the shipped study."""
+
+    def read(more: Sequence[str]) -> Study:
+        return read_study(SHIPPED, ("duration=30 day", 'output.times=["0 day", "10 day"]', "disc.mesh_level=1", *more))
+
+    options = SweepOptions(engine="sweep", samples=4, batch=2, workers=1, check=False)
+    run_sweep(read(()), tmp_path / "s", options)
+    longer = longer_study(read, read(()), "90 day")
+    branch = extension_of(read(()), longer, tmp_path / "s", options)
+    run_sweep(longer, branch.folder, branch.options)
+    short, long = open_sweep(tmp_path / "s"), open_sweep(branch.folder)
+    count = len(load_manifest(tmp_path / "s").steps) + 1
+    assert long["both"].sizes["time"] > count
+    for scenario in load_manifest(branch.folder).scenarios:
+        for readout in load_manifest(branch.folder).readouts:
+            found, wanted = long[scenario][readout].values[:, :count], short[scenario][readout].values
+            np.testing.assert_allclose(found, wanted, rtol=5.5e-6, atol=1e-12, err_msg=f"{scenario} {readout}")
+            np.testing.assert_array_equal(found[::2], wanted[::2])  # the first of a batch: the same bits
+
+
+def test_failed_samples_start_anew_with_shorter_steps(tmp_path: Path, orders: Path, finished: Path, run: Run) -> None:
+    (orders / "coarse-2").write_text("10")  # the step list has five
+    assert list(run(samples=4).failed) == [2]
+    assert list(run(samples=4, again="retry").failed) == [2]
+    outcome = run(samples=4, again="restart")
+    assert not outcome.failed and outcome.computed == 1
+    attempts = sample_history(tmp_path / "s", 2).attempts
+    assert [(attempt.number, attempt.pieces, attempt.arms[0].steps) for attempt in attempts] == [(1, 1, 5), (2, 1, 5), (1, 2, 10)]
+    found, clean = (open_sweep(folder)["cells"].to_dataset().isel(sample=slice(4)) for folder in (tmp_path / "s", finished))
+    assert found["step_pieces"].values.tolist() == [1, 1, 2, 1]
+    np.testing.assert_array_equal(found["viable_cells"].values, clean["viable_cells"].values)  # at the ends of the list
 
 
 @pytest.mark.parametrize(
@@ -562,7 +664,7 @@ def test_records_travel_without_their_mesh(study: Study, quick: object, tmp_path
     whole = [quick.record(arm, 0, (1.0,), False) for arm in model.nominal.arms]
     meshed = [dataclasses.replace(record, points=np.zeros((3, 2)), cells=np.zeros((1, 3), dtype=int)) for record in whole]
     monkeypatch.setattr(model.engine, "run_many", lambda problems, steps: [meshed])
-    assert sweep_worker.solve_samples((0,), (1.0,)) == [whole]  # it would weigh more than all the rest
+    assert sweep_worker.solve_samples((0,), (1.0,), 1) == [whole]  # it would weigh more than all the rest
 
 
 def test_worker_environment_is_single_threaded_and_restored(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -206,6 +206,11 @@ class ReducedEngine(Engine):
         self.recomputed += len(again)
         return [[record for record in records if record is not None] for records in found]
 
+    def run_in_pieces(self, problems: Sequence[Problem], steps: tuple[float, ...], pieces: int) -> list[list[ArmRecord]]:
+        """All at full order: the reduced model steps as it was trained to."""
+        found = self.full.run_in_pieces(problems, steps, pieces)
+        return [[dataclasses.replace(record, engine=self.full.name) for record in records] for records in found]
+
     def reduced(self, problem: Problem) -> Reduced:
         """The reduced model, made at its first use."""
         if self._reduced is None:
@@ -236,6 +241,7 @@ class ReducedEngine(Engine):
         if outside:
             yield outside, [None] * len(outside)
         for group in groups.values():
+            group.sort(key=lambda placed: placed[0][1])  # by arm: what lanes of one arm need is asked for by all or by none
             for first in range(0, len(group), self.lanes):
                 chunk = group[first : first + self.lanes]
                 yield [place for place, _ in chunk], self._records(problems[0], reduced, [course for _, course in chunk])

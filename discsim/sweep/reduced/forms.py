@@ -249,6 +249,13 @@ class ReducedForms:
         s, c = self.signals_at(t, row, d, "pairs"), self.solutes_at(t, row, a, "pairs")
         return self.full.advance(t["pairs"], row, self.pairs_shape(t, shape, "amount_weight"), pointwise, s, c, dt)
 
+    def ledger_density(self, t: Tables, row: Any, pointwise: Any, a: Any, d: Any, b: Any, dt: Any) -> Any:
+        """What a step of ``dt`` adds to the ledger at every pair, (cell fields x 4, pairs)."""
+        s, c = self.signals_at(t, row, d, "pairs"), self.solutes_at(t, row, a, "pairs")
+        there = self.pairs_shape(t, self.shape(t, b), "amount_weight")
+        found = self.full.ledger_density(t["pairs"], row, there, pointwise, s, c, dt)
+        return found.reshape(-1, found.shape[2])
+
     def amounts(self, t: Tables, row: Any, shape: Any, d: Any) -> Any:
         """Moments of every signal with its own modes over the current volume: what a change of shape must keep."""
         s = self.signals_at(t, row, d, "pairs")

@@ -1,8 +1,8 @@
 """The reduced model in time: many lanes at once, compiled once; parameters, doses, step lengths are data.
 
 A step is that of ``LaneModel``: solutes with the cells eliminated, cells and matrix, signals at the shape before, equilibrium,
-and the amounts of signals kept as the shape changes. Newton's method keeps its inverses over steps and makes them anew where some
-lane converges slowly; a lane that does not converge is marked, and its neighbours go on.
+and the amounts of signals kept as the shape changes. Newton's method keeps its inverses over steps and makes them anew in
+lanes that converge slowly; a lane that does not converge is marked, and its neighbours go on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from discsim.sweep.reduced.forms import ReducedForms
 from discsim.sweep.reduced.points import Tables
 
 ITERATIONS = 40
-GOAL = 3e-5  # size of the last correction, over the usual size of the coefficients
+GOAL_A, GOAL_B = 3e-5, 3e-4  # size of the last correction, over the usual size of the coefficients of solutes, displacement
 LEAST_SHARE = 2.0**-8  # of a correction; less far down means that a lane is stuck
 SLOW = 0.25  # a correction that shrinks by less than this asks for new slopes
 
@@ -106,25 +106,26 @@ class ReducedModel:
     # ---- Newton
 
     def _newton(
-        self, residual: Any, renewed: Any, x: Any, inverse: Any, active: Any, size: float
+        self, residual: Any, renewed: Any, x: Any, inverse: Any, active: Any, enough: float
     ) -> tuple[Any, Any, Any, Any, Any]:
         """Solutions of all lanes, the inverses, who converged, iterations and renewals.
 
+        ``enough``: length of the last correction, as far as the pace of those before foretells it.
         ``renewed(which, x, inverse)``: the inverses with those of the lanes ``which`` made anew at ``x``.
 
         Where the model is ``smooth`` its derivative is that of the solution (implicit function theorem), not of the iterations.
         """
         if not self.smooth:
-            x, rest = self._iterated(residual, renewed, x, inverse, active, size)
+            x, rest = self._iterated(residual, renewed, x, inverse, active, enough)
         else:
 
             def solve(f: Any, start: Any) -> Any:
-                return self._iterated(f, renewed, start, inverse, active, size)
+                return self._iterated(f, renewed, start, inverse, active, enough)
 
             x, rest = jax.lax.custom_root(residual, x, solve, _lane_by_lane, has_aux=True)
         return x, *rest
 
-    def _iterated(self, residual: Any, renewed: Any, x: Any, inverse: Any, active: Any, size: float) -> tuple[Any, Any]:
+    def _iterated(self, residual: Any, renewed: Any, x: Any, inverse: Any, active: Any, enough: float) -> tuple[Any, Any]:
         """Chord Newton with backtracking for all lanes; see ``_newton``."""
 
         def onward(x: Any, r: Any, dx: Any, length: Any, pace: Any, inverse: Any, share: Any, fresh: Any, done: Any) -> Any:
@@ -143,14 +144,14 @@ class ReducedModel:
         def body(carry: Any) -> Any:
             x, r, inverse, share, last, fresh, done, count, renewals = carry
             dx = jnp.einsum("lij,lj->li", inverse, r)
-            length = jnp.sqrt((dx**2).sum(axis=1)) / size
+            length = jnp.sqrt((dx**2).sum(axis=1))
             pace = jnp.where(jnp.isfinite(last), length / jnp.maximum(last, 1e-300), 0.0)
-            now = ~done & (length * jnp.clip(pace, 0.05, 1.0) < GOAL)
+            now = ~done & (length * jnp.clip(pace, 0.05, 1.0) < enough)
             x, done = jnp.where(now[:, None], x - dx, x), done | now
             arguments = (x, r, dx, length, pace, inverse, share, fresh, done)
             same = (x, r, inverse, share, last, fresh, jnp.zeros_like(done))
             x, r, inverse, share, last, fresh, renew = jax.lax.cond(done.all(), lambda: same, lambda: onward(*arguments))
-            return x, r, inverse, share, last, fresh, done, count + 1, renewals + renew.any()
+            return x, r, inverse, share, last, fresh, done, count + 1, renewals + renew.sum()
 
         def going(carry: Any) -> Any:
             return (~(carry[6] | (carry[3] < LEAST_SHARE))).any() & (carry[7] < ITERATIONS)
@@ -166,11 +167,8 @@ class ReducedModel:
         def residual(b: Any) -> Any:
             return jax.vmap(functools.partial(self.forms.forces, t))(rows, gag, state.prestress, b)
 
-        def renewed(which: Any, b: Any, inverse: Any) -> Any:
-            slope = functools.partial(self.forms.stiffness, t)
-            return _inverses(slope, which, (rows, gag, state.prestress, b), inverse)
-
-        return self._newton(residual, renewed, guess, state.inverse_b, active, self.size_b)
+        renewed = functools.partial(self._stiffness_inverses, t, rows, state)
+        return self._newton(residual, renewed, guess, state.inverse_b, active, GOAL_B * self.size_b)
 
     def _nutrients(
         self, t: Tables, rows: Any, state: ReducedState, shape: Any, dt: Any, guess: Any, active: Any
@@ -180,15 +178,8 @@ class ReducedModel:
         def residual(a: Any) -> Any:
             return jax.vmap(functools.partial(forms.solute_balance, t))(rows, shape, state.pointwise, state.d, a, dt)
 
-        def renewed(which: Any, a: Any, inverse: Any) -> Any:
-            slope = functools.partial(forms.solute_slope, t)
-            return _inverses(slope, which, (rows, shape, state.pointwise, state.d, a, dt), inverse)
-
-        return self._newton(residual, renewed, guess, state.inverse_a, active, self.size_a)
-
-    def _stiffness(self, t: Tables, rows: Any, gag: Any, prestress: Any, b: Any) -> Any:
-        """Slopes of the forces, one lane after the other: four times as fast as all at once."""
-        return jax.lax.map(lambda lane: self.forms.stiffness(t, *lane), (rows, gag, prestress, b))
+        renewed = functools.partial(self._solute_inverses, t, rows, state, shape, dt)
+        return self._newton(residual, renewed, guess, state.inverse_a, active, GOAL_A * self.size_a)
 
     # ---- start and events
 
@@ -200,17 +191,25 @@ class ReducedModel:
         pointwise = jax.vmap(lambda row: forms.full.start(pairs, nowhere, row)[0])(rows)
         b = jnp.zeros((lanes, t["plate"].shape[0]))
         d = jnp.zeros((lanes, int(forms.signal_ends[-1])))
-        none = jnp.zeros(lanes)
         state = ReducedState(
             pointwise, a, d, b, prestress, a, b, a, b, jnp.zeros((lanes, 2)), jnp.zeros((lanes, a.shape[1], a.shape[1])),
             jnp.zeros((lanes, b.shape[1], b.shape[1])), jnp.zeros((lanes, len(forms.model.cells), 4)),
             jnp.ones(lanes, dtype=bool), jnp.zeros(2, dtype=int), jnp.zeros(2, dtype=int),
         )  # fmt: skip
-        gag = pointwise[:, forms.full.gag]
-        state = dataclasses.replace(state, inverse_b=jnp.linalg.inv(self._stiffness(t, rows, gag, prestress, b)))
-        shape = jax.vmap(functools.partial(forms.shape, t))(b)
-        slope = jax.vmap(functools.partial(forms.solute_slope, t))(rows, shape, pointwise, d, a, none)
-        return dataclasses.replace(state, inverse_a=jnp.linalg.inv(slope))
+        everyone, shape = jnp.ones(lanes, dtype=bool), jax.vmap(functools.partial(forms.shape, t))(b)
+        inverse_b = self._stiffness_inverses(t, rows, state, everyone, b, state.inverse_b)
+        inverse_a = self._solute_inverses(t, rows, state, shape, jnp.zeros(lanes), everyone, a, state.inverse_a)
+        return dataclasses.replace(state, inverse_a=inverse_a, inverse_b=inverse_b)
+
+    def _stiffness_inverses(self, t: Tables, rows: Any, state: ReducedState, which: Any, b: Any, kept: Any) -> Any:
+        gag = state.pointwise[:, self.forms.full.gag]
+        return _inverses(functools.partial(self.forms.stiffness, t), which, (rows, gag, state.prestress, b), kept)
+
+    def _solute_inverses(
+        self, t: Tables, rows: Any, state: ReducedState, shape: Any, dt: Any, which: Any, a: Any, kept: Any
+    ) -> Any:
+        given = (rows, shape, state.pointwise, state.d, a, dt)
+        return _inverses(functools.partial(self.forms.solute_slope, t), which, given, kept)
 
     def _settle(self, t: Tables, rows: Any, state: ReducedState, happened: Any) -> ReducedState:
         """Equilibrium and solutes at rest in the lanes of ``happened``; no time passes, and no line leads across."""
@@ -237,10 +236,22 @@ class ReducedModel:
         """Coefficients of signals after a change of shape that keeps the amount at every point."""
         if self.forms.full.signals is None:
             return d
-        amounts = jax.vmap(functools.partial(self.forms.amounts, t))(rows, before, d)
-        moments = jax.vmap(functools.partial(self.forms.moments, t))(after)
-        lifted = jax.vmap(functools.partial(self.forms.amounts, t))(rows, after, jnp.zeros_like(d))
-        return _solved_apart(moments, amounts - lifted, self.forms.signal_ends)
+        left = jax.vmap(functools.partial(self.forms.amounts, t))(rows, before, d)
+        if self.forms.full.signals.levels:
+            left = left - jax.vmap(functools.partial(self.forms.amounts, t))(rows, after, jnp.zeros_like(d))
+
+        def solved() -> Any:
+            moments = jax.vmap(functools.partial(self.forms.moments, t))(after)
+            return _solved_apart(moments, left, self.forms.signal_ends)
+
+        return self._where_any(left, solved)
+
+    def _where_any(self, right_side: Any, solved: Any) -> Any:
+        """``solved()``, or nothing where nothing is asked: lanes without a signal (whole arms have none) pay for no solve.
+        Derivatives need it all the same: what is zero may be about to change."""
+        if self.smooth:
+            return solved()
+        return jax.lax.cond((right_side != 0.0).any(), solved, lambda: jnp.zeros_like(right_side))
 
     # ---- steps
 
@@ -254,18 +265,19 @@ class ReducedModel:
         ledgers = jnp.zeros((steps, *state.ledger.shape))
 
         def one(i: Any, carry: Any) -> Any:
-            state, readouts, ledgers = carry
-            state = self._step(t, rows, state, lengths[i])
-            return state, readouts.at[i].set(self._read(t, rows, state)), ledgers.at[i].set(state.ledger)
+            state, shape, readouts, ledgers = carry
+            state, shape = self._step(t, rows, state, shape, lengths[i])
+            return state, shape, readouts.at[i].set(self._read(t, rows, state)), ledgers.at[i].set(state.ledger)
 
-        found: tuple[ReducedState, Any, Any] = jax.lax.fori_loop(0, count, one, (state, readouts, ledgers))
-        return found
+        begin = (state, jax.vmap(functools.partial(self.forms.shape, t))(state.b), readouts, ledgers)
+        state, _, readouts, ledgers = jax.lax.fori_loop(0, count, one, begin)
+        return state, readouts, ledgers
 
-    def _step(self, t: Tables, rows: Any, state: ReducedState, dt: Any) -> ReducedState:
+    def _step(self, t: Tables, rows: Any, state: ReducedState, before: Any, dt: Any) -> tuple[ReducedState, Any]:
+        """The state after ``dt``, and its shape; ``before``: the shape of ``state``."""
         forms = self.forms
         active = (dt > 0.0) & state.good
         weights = _weights(dt, state.last)[:, :, None]
-        before = jax.vmap(functools.partial(forms.shape, t))(state.b)
         guess = weights[0] * state.a + weights[1] * state.older_a + weights[2] * state.oldest_a
         a, inverse_a, well, n_a, r_a = self._nutrients(t, rows, state, before, dt, guess, active)
         a = _masked(active, a, state.a)
@@ -279,7 +291,7 @@ class ReducedModel:
         b = _masked(active, b, state.b)
         after = jax.vmap(functools.partial(forms.shape, t))(b)
         d = _masked(active, self._kept_amounts(t, rows, before, after, d), state.d)
-        return dataclasses.replace(
+        new = dataclasses.replace(
             new,
             b=b,
             d=d,
@@ -294,6 +306,7 @@ class ReducedModel:
             iterations=state.iterations + jnp.array([n_b, n_a]),
             renewals=state.renewals + jnp.array([r_b, r_a]),
         )
+        return new, after
 
     def _signals(self, t: Tables, rows: Any, state: ReducedState, shape: Any, dt: Any, active: Any) -> Any:
         """Signals after ``dt``: linear, one solve."""
@@ -305,11 +318,14 @@ class ReducedModel:
         balance = jax.vmap(functools.partial(forms.signal_balance, t))(
             rows, shape, state.pointwise, state.a, state.d, old, inverse
         )
-        slope = jax.vmap(functools.partial(forms.signal_slope, t))(rows, shape, state.pointwise, state.a, state.d, inverse)
         apart = forms.full.signals.coupled.sum() == len(forms.full.signals.names)  # no signal's balance reads another
         ends = forms.signal_ends if apart else forms.signal_ends[[0, -1]]
-        d = state.d - _solved_apart(slope, balance, ends)
-        return _masked(active, d, state.d)
+
+        def solved() -> Any:
+            slope = jax.vmap(functools.partial(forms.signal_slope, t))(rows, shape, state.pointwise, state.a, state.d, inverse)
+            return _solved_apart(slope, balance, ends)
+
+        return _masked(active, state.d - self._where_any(balance, solved), state.d)
 
     def _read(self, t: Tables, rows: Any, state: ReducedState) -> Any:
         """Readouts (lanes, readouts)."""

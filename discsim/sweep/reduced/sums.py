@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Any
 
 import jax
@@ -20,6 +20,8 @@ from discsim.sweep.reduced.points import SETS, Tables
 from discsim.sweep.reduced.rule import TrainingRule
 from discsim.sweep.reduced.states import States
 
+STEP = 30.0 * 86400.0  # s; over which flows of cells are looked at
+
 
 class _Recording(Snapshot):
     """A snapshot that keeps what readouts integrate."""
@@ -33,7 +35,7 @@ class _Recording(Snapshot):
 
 
 def integrands(reduced: ReducedForms, problem: Problem, t: Tables, row: Any, pointwise: Any, a: Any, d: Any, b: Any) -> Any:
-    """What the readouts and the ledger integrate, at every pair: (integrals, pairs)."""
+    """What the readouts and the amounts of the ledger integrate, at every pair: (integrals, pairs)."""
     seen = reduced.snapshot(t, row, pointwise, a, d, b)
     recording = _Recording(**{field.name: getattr(seen, field.name) for field in dataclasses.fields(seen)})
     for readout in problem.readouts:
@@ -93,7 +95,8 @@ def contributions(
                 pairs.append(t["pairs"][kind][index].T * gain[:, index])
                 if kind == "signals":
                     pairs.append(t["pairs"][kind][index].T * (at[:, index : index + 1] * volume)[:, 0])
-        return strain, flux, facets, pairs, integrands(reduced, problem, t, row, pointwise, a, d, b)
+        seen = integrands(reduced, problem, t, row, pointwise, a, d, b)
+        return strain, flux, facets, pairs, seen, reduced.ledger_density(t, row, pointwise, a, d, b, STEP)
 
     found, check = (
         {name: Sketch(len(t[name]["regions"]), rule.seed + 10 * more + k) for k, name in enumerate(SETS)} for more in (0, 1)
@@ -102,10 +105,10 @@ def contributions(
     blocks: list[Any] = []
     for i in picked:
         pointwise = states.pointwise[i].reshape(states.pointwise.shape[1], -1, 1)
-        blocks.append((pointwise, layout_prestress[states.course[i]], states.rows[i], b[i], a[i], d[i]))
-    sizes = _family_sizes(of_state, t, blocks[:: max(1, len(blocks) // 24)])
-    for pointwise, prestress, row, bi, ai, di in blocks:
-        parts = of_state(t, row, pointwise, prestress, bi, ai, di)
+        blocks.append((states.rows[i], pointwise, layout_prestress[states.course[i]], b[i], a[i], d[i]))
+    sizes, flows = _usual_sizes(of_state(t, *block) for block in blocks[:: max(1, len(blocks) // 24)])
+    for block in blocks:
+        parts = of_state(t, *block)
         for name, families in zip(SETS, (parts[0], parts[1], parts[3], parts[2]), strict=True):
             for index, family in enumerate(families):
                 size = sizes[name][index]
@@ -117,6 +120,9 @@ def contributions(
         totals = np.asarray(parts[4])
         sums = np.abs(totals.sum(axis=1))
         found["pairs"].add(totals[sums > 0.0] / sums[sums > 0.0, None])
+        # a flow of cells that is small now matters as the largest does: the ledger adds them up
+        ledger = np.asarray(parts[5])
+        found["pairs"].add(ledger[flows > 0.0] / flows[flows > 0.0, None])
     return found, check
 
 
@@ -126,17 +132,20 @@ def _own_modes(used: Counts, *, signals: bool) -> dict[str, list[int]]:
     return {"strain": [used.displacement] * 2, "flux": fields, "facets": fields}
 
 
-def _family_sizes(of_state: Any, t: Tables, blocks: Sequence[Any]) -> dict[str, list[float]]:
-    """Usual size of the sums of every family of rows (a field, a kind of term): what their errors are compared with."""
+def _usual_sizes(some: Iterable[Any]) -> tuple[dict[str, list[float]], np.ndarray]:
+    """Usual size of the sums of every family of rows (a field, a kind of term): what their errors are compared with; and the
+    largest flow of every entry of the ledger."""
     squares: dict[str, list[float]] = {}
-    for pointwise, prestress, row, b, a, d in blocks:
-        parts = of_state(t, row, pointwise, prestress, b, a, d)
+    flows, count = np.zeros(1), 0
+    for parts in some:
+        count += 1
+        flows = np.maximum(flows, np.abs(np.asarray(parts[5])).sum(axis=1))
         for name, families in zip(SETS, (parts[0], parts[1], parts[3], parts[2]), strict=True):
             sums = [float((np.asarray(family).sum(axis=1) ** 2).mean()) for family in families]
             if name == "strain":  # out of balance the forces are next to nothing: those of the matrix alone are the measure
                 sums = [sums[0]] * len(sums)
             squares[name] = [x + y for x, y in zip(squares.get(name, [0.0] * len(sums)), sums, strict=True)]
-    return {name: [(value / len(blocks)) ** 0.5 for value in values] for name, values in squares.items()}
+    return {name: [(value / count) ** 0.5 for value in values] for name, values in squares.items()}, flows
 
 
 def extreme_pairs(kernels: Kernels, problem: Problem, points: Any, states: States, picked: np.ndarray) -> np.ndarray:
