@@ -148,6 +148,8 @@ def test_report_of_a_sweep(experiment: Path) -> None:
         "cells beats untreated",
         "Failed samples",
         "has not checked",
+        "What the readouts depend on",
+        "No sensitivity is stated: ",
     ):
         assert words in html
     assert "http" not in html.replace("http-equiv", "") and 'src="data:image/png;base64,' in html
