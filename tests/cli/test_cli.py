@@ -20,7 +20,7 @@ import discsim
 from discsim.cli import _interruptible, app
 from discsim.quantities.fields import DRIVES, SHARED_FIELDS
 from discsim.study.catalogue import OWNERS, declared_parameters, mechanism_entries
-from discsim.study.environment import checks, compiler
+from discsim.study.environment import cache_folder, checks, compiler
 from discsim.study.result import Result as StoredResult
 from discsim.vv.registry import Case, Row, groups
 
@@ -304,6 +304,21 @@ def test_form_cache_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     cache = next(check for check in checks() if check.name == "form cache")
     assert not cache.good and "XDG_CACHE_HOME" in cache.remedy
+
+
+def test_a_form_that_cannot_be_kept_gives_exit_4_with_a_remedy(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tiny.parent / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tiny.parent / "file"))
+
+    def compiling(*_: object) -> None:  # as DOLFINx does; where the cache lies it asks once, when it is loaded
+        cache_folder().mkdir(parents=True)
+
+    monkeypatch.setattr("discsim.cli._solve", compiling)
+    done = call("run", str(tiny), "--out", str(tiny.parent / "o"))
+    assert done.exit_code == 4, done.output
+    assert "XDG_CACHE_HOME" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    monkeypatch.setattr("discsim.cli._solve", lambda *_: (tiny.parent / "file" / "other").mkdir())
+    assert call("run", str(tiny), "--out", str(tiny.parent / "o")).exit_code == 1, "another place is another fault"
 
 
 @pytest.mark.fem
