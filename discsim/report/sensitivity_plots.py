@@ -30,7 +30,8 @@ STYLES = {
 def sensitivity_indices(found: Sequence[Sensitivity]) -> Figure | None:
     """A panel per scenario of one readout at one time, all inputs in the order of the first; nothing where no input has indices.
 
-    Points are indices, lines their 95 % intervals; a dashed line is what a dummy input stays below in 95 % of repetitions.
+    Points are indices, lines their 95 % intervals; a dashed line of the same colour is what a dummy input stays below in 95 % of
+    repetitions.
     """
     from matplotlib.lines import Line2D
 
@@ -69,7 +70,7 @@ def _draw(axes: Axes, one: Sensitivity, paths: Sequence[str]) -> None:
                 axes.plot([index.low, index.high], [place - lift] * 2, color=colour, linewidth=1.4, solid_capstyle="butt")
             face = colour if filled else "white"
             axes.plot(index.value, place - lift, marker=marker, markersize=5, color=colour, markerfacecolor=face, zorder=3)
-        axes.axvline(floor, color=PALE, linestyle=(0, (4, 3)), linewidth=1.1, zorder=1)
+        axes.axvline(floor, color=colour, alpha=0.6, linestyle=(0, (4, 3)), linewidth=1.1, zorder=1)
     axes.axvline(0.0, color=PALE, linewidth=0.8, zorder=1)
     axes.set_yticks(range(len(paths)), [_wrapped(path, 34) for path in paths])
     axes.set_ylim(len(paths) - 0.5, -0.5)

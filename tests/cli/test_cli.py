@@ -68,6 +68,18 @@ def test_validate_says_what_is_in_the_file(tiny: Path) -> None:
     assert done.stdout == "ok: 2 scenarios (untreated, cells), 20 day\n"
 
 
+def test_validate_writes_out_what_a_file_leaves_to_defaults(tiny: Path) -> None:
+    done = call("validate", str(tiny), "--resolved", "--set", "loading.active=300 kPa")
+    assert done.exit_code == 0, done.output
+    table = tomllib.loads(done.stdout)
+    assert table["loading"]["active"] == "300 kPa" and table["disc"]["height"].endswith(" mm")
+    assert table["scenarios"]["cells"]["therapy"][0]["dose"] == "6e6 cell"
+    again = tiny.with_name("resolved.toml")
+    again.write_text(done.stdout)
+    assert call("validate", str(again), "--resolved").stdout == done.stdout, "it stands for the same study"
+    assert call("validate", str(tiny), "--resolved", "--set", "loading.active=0.5 mm").stdout == ""
+
+
 def test_five_planted_mistakes_give_five_messages_and_exit_2() -> None:
     done = call("validate", str(ROOT / "tests/data/bad_five.toml"))
     assert done.exit_code == 2
