@@ -12,6 +12,7 @@ import numpy as np
 import xarray as xr
 from pydantic import BaseModel, Json, ValidationError
 
+from discsim.disc.mesh import REGIONS
 from discsim.problem.status import Status
 from discsim.study.parameter_table import PARAMETERS
 from discsim.study.store import ResultError, read_tree
@@ -72,6 +73,14 @@ class _Readout(BaseModel):
     digits: int
 
 
+class _Field(BaseModel):
+    """Attributes of a field; a derived value may have no unit."""
+
+    discsim_name: str
+    long_name: str
+    discsim_unit: str = ""
+
+
 def read_nominal(folder: str | os.PathLike[str]) -> xr.DataTree:
     """The nominal study of a sweep; raises ``ResultError`` where there is none, or it lacks what it is read for."""
     source = Path(folder) / NOMINAL_FILE
@@ -100,11 +109,35 @@ def check_result(tree: xr.DataTree, source: str | os.PathLike[str]) -> xr.DataTr
         _check_columns(own, ("last_good_time",), ("sample",), _NUMBERS, source, name)
         _check_columns(own, ("time",), ("time",), _NUMBERS, source, name)
         _check_columns(own, readouts, ("sample", "time"), _NUMBERS, source, name)
+        if not np.isfinite(own["time"].values).all():
+            raise _damaged(source, f"{name} has times that are no numbers")
         if own.sizes["sample"] != 1 or str(own["status"].values[0]) not in set(Status):
             raise _damaged(source, f"{name} has no status that there is")
+        if "fields" in node.children:
+            _check_fields(node.children["fields"].to_dataset(inherit=False), source, f"fields of {name}")
         for readout in readouts:
             _check_attributes(_Readout, own[readout].attrs, source, f"{name}, {readout}")
     return tree
+
+
+def _check_fields(fields: xr.Dataset, source: str | os.PathLike[str], where: str) -> None:
+    """The mesh, the times and the values at the corners of cells."""
+    _check_columns(fields, ("field_time",), ("field_time",), _NUMBERS, source, where)
+    _check_columns(fields, ("points",), ("vertex", "axis"), _NUMBERS, source, where)
+    _check_columns(fields, ("displacement",), ("sample", "field_time", "vertex", "axis"), _NUMBERS, source, where)
+    _check_columns(fields, ("connectivity",), ("cell", "corner"), "iu", source, where)
+    _check_columns(fields, ("region",), ("cell",), "iu", source, where)
+    if not all(np.isfinite(fields[name].values).all() for name in ("field_time", "points", "displacement")):
+        raise _damaged(source, f"times or places that are no numbers in the {where}")
+    vertices, regions = fields["connectivity"].values, fields["region"].values
+    if vertices.size and not 0 <= vertices.min() <= vertices.max() < fields.sizes["vertex"]:
+        raise _damaged(source, f"cells with vertices that are not there in the {where}")
+    if not np.isin(regions, list(REGIONS.values())).all():
+        raise _damaged(source, f"regions that there are not in the {where}")
+    for name, variable in fields.data_vars.items():
+        if "corner" in variable.dims and name != "connectivity":
+            _check_columns(fields, (str(name),), ("sample", "field_time", "cell", "corner"), _NUMBERS, source, where)
+            _check_attributes(_Field, variable.attrs, source, f"{name} in the {where}")
 
 
 def _check_parameters(tree: xr.DataTree, source: str | os.PathLike[str]) -> None:

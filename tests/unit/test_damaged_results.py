@@ -192,6 +192,13 @@ def without(tree: xr.DataTree, part: str, variable: str) -> None:
     tree[part].dataset = tree[part].to_dataset(inherit=False).drop_vars(variable)
 
 
+def filled(tree: xr.DataTree, part: str, variable: str, value: float) -> None:
+    """One value everywhere."""
+    own = tree[part].to_dataset(inherit=False)
+    own[variable] = own[variable].copy(data=np.full_like(own[variable].values, value))
+    tree[part].dataset = own
+
+
 # What somebody may do to a result with another program.
 EDITS: dict[str, Callable[[xr.DataTree], Any]] = {
     "no list of scenarios": lambda tree: tree.attrs.pop("discsim_scenarios"),
@@ -209,6 +216,11 @@ EDITS: dict[str, Callable[[xr.DataTree], Any]] = {
     "no readout": lambda tree: without(tree, "cells", "viable_cells"),
     "no status": lambda tree: without(tree, "cells", "status"),
     "another status": lambda tree: tree["cells"]["status"].values.__setitem__(0, "fine"),
+    "no times": lambda tree: filled(tree, "cells", "time", np.nan),
+    "no times of fields": lambda tree: filled(tree, "cells/fields", "field_time", np.nan),
+    "a cell of no vertex": lambda tree: filled(tree, "cells/fields", "connectivity", 10**6),
+    "a region that there is not": lambda tree: filled(tree, "cells/fields", "region", 9),
+    "a field without its name": lambda tree: tree["cells/fields"].dataset["glucose"].attrs.pop("discsim_name"),
     "no steps": lambda tree: tree["cells"].children["steps"].orphan(),
     "no unit": lambda tree: tree["cells"].dataset["disc_height"].attrs.pop("discsim_unit"),
     "digits in words": lambda tree: tree["cells"].dataset["disc_height"].attrs.update(digits="two"),
