@@ -153,6 +153,11 @@ def test_an_edited_manifest_is_told_and_a_sweep_does_not_go_on_with_it(
         call(folder, command, place, (0,) if "--provenance" in command else (2,))
 
 
+def test_a_manifest_from_before_there_was_a_hash_is_read(folder: Path) -> None:
+    spoilt_json(folder / "sweep/manifest.json", ("content_hash",), None, delete=True)
+    call(folder, OF_A_SWEEP[0], "no hash", (0,))
+
+
 def test_notes_and_checks_that_are_none(folder: Path) -> None:
     for name, contents in (
         ("state.json", ("{", "[]", '{"phase": 3, "done": "x"}')),
