@@ -115,9 +115,7 @@ def load_manifest(folder: Path) -> Manifest:
         found = table.pop("discsim_schema", None) if isinstance(table, dict) else None
         if found != SWEEP_SCHEMA:
             raise ResultError(f"{path}: has schema {found!r}; this discsim reads {SWEEP_SCHEMA!r}")
-        if _SEAL in table and table.pop(_SEAL) != _seal(
-            {"discsim_schema": found} | table
-        ):  # before there was one, none was written
+        if _SEAL in table and table.pop(_SEAL) != _seal({"discsim_schema": found} | table):
             raise ValueError("its content is not the one that was written")
         table.pop("sweep")
         lists: tuple[str, ...] = ("steps", "table_times", "scenarios", "readouts", "mesh_hashes")
