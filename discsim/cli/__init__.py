@@ -70,7 +70,14 @@ def main(
 
 @app.command()
 @guarded
-def validate(file: Experiment, overrides: Override = None, plugin: Plugin = False) -> None:
+def validate(
+    file: Experiment,
+    overrides: Override = None,
+    plugin: Plugin = False,
+    resolved: Annotated[
+        bool, typer.Option("--resolved", help="Write the file with every default, unit and override in it, and nothing else.")
+    ] = False,
+) -> None:
     """Check an experiment file and tell every mistake at once."""
     from discsim.study.acting import idle_volumes
     from discsim.study.config import read_study
@@ -81,6 +88,9 @@ def validate(file: Experiment, overrides: Override = None, plugin: Plugin = Fals
 
     study = read_study(file, overrides or (), allow_plugin=plugin)
     check_laws(study)
+    if resolved:
+        typer.echo(study.resolved, nl=False)
+        return
     count, duration = len(study.scenarios), next(iter(study.scenarios.values())).duration
     typer.echo(f"ok: {count} scenario{'s' if count > 1 else ''} ({', '.join(study.scenarios)}), {duration}")
     for line in idle_volumes(study, apply_overrides(parse_text(read_text(file)), tuple(overrides or ()), Complaints())):

@@ -95,7 +95,7 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
 def judged(error: Exception) -> tuple[int, str]:
     """Exit code and message of an error. Rooms are loaded here, where something failed anyway."""
     from discsim.problem.discretisation import DiscretisationError
-    from discsim.study.environment import MissingTool
+    from discsim.study.environment import MissingTool, cache_folder
     from discsim.study.messages import ConfigError
 
     if isinstance(error, ConfigError):
@@ -104,6 +104,10 @@ def judged(error: Exception) -> tuple[int, str]:
         return ENVIRONMENT, str(error)
     if type(error).__name__ == "ResultError":  # its module loads xarray, which only commands that meet results need
         return BAD_INPUT, str(error)
+    place = getattr(error, "filename", None)
+    if isinstance(error, OSError) and isinstance(place, str) and Path(place).is_relative_to(cache_folder()):
+        remedy = "set XDG_CACHE_HOME to a folder that you may write to, with room"
+        return ENVIRONMENT, f"{place}: compiled forms cannot be kept there ({error.strerror}); {remedy}"
     reason = next(iter(str(error).splitlines()), "") or "no message"
     return 1, f"{type(error).__name__}: {reason}\nunexpected; discsim --debug COMMAND ... shows where"
 

@@ -12,6 +12,9 @@ from discsim.study.folder_files import PAGE_FILE, RESULT_FILE
 
 if TYPE_CHECKING:
     from discsim.report.page import Page
+    from discsim.study.ensemble import Ensemble
+    from discsim.study.sensitivity import Sensitivity
+    from discsim.study.sweep_folder import Manifest
 
 
 @guarded
@@ -53,18 +56,29 @@ def _sweep_page(folder: Path) -> Page:
     from discsim.study import verdict
     from discsim.study.check import load_confirmation
     from discsim.study.held import held_assumptions
-    from discsim.study.store import read_tree
-    from discsim.study.sweep_folder import NOMINAL_FILE, load_manifest
+    from discsim.study.stored_shape import read_nominal
+    from discsim.study.sweep_folder import load_manifest
     from discsim.study.sweep_result import open_ensemble
 
+    manifest, nominal = load_manifest(folder), read_nominal(folder)
     ensemble = open_ensemble(folder)
     held = held_assumptions(folder, [one.path for one in ensemble.inputs])
     try:
-        comparison = verdict.compare(ensemble)
+        comparison, confirmation = verdict.compare(ensemble), load_confirmation(folder)
     except verdict.VerdictError as error:
         raise Stop(BAD_INPUT, str(error)) from None
-    manifest, nominal = load_manifest(folder), read_tree(folder / NOMINAL_FILE)
-    return sweep_page(ensemble, comparison, load_confirmation(folder), held, manifest, nominal)
+    return sweep_page(ensemble, comparison, confirmation, held, _sensitivity(ensemble, manifest), manifest, nominal)
+
+
+def _sensitivity(ensemble: Ensemble, manifest: Manifest) -> tuple[Sensitivity, ...] | str:
+    """What ``discsim sensitivity`` tells of the sweep, or why it tells nothing."""
+    from discsim.study.sensitivity import sensitivities
+    from discsim.study.verdict import VerdictError
+
+    try:
+        return sensitivities(ensemble, planned=manifest.count)
+    except VerdictError as error:
+        return str(error)
 
 
 def register(app: typer.Typer) -> None:

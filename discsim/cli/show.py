@@ -62,12 +62,12 @@ def _show_result(path: Path, csv: str | None, provenance: bool) -> None:
 
 def _show_sweep(folder: Path, csv: str | None, provenance: bool) -> None:
     from discsim.report.sweep_tables import print_sweep, write_sweep
-    from discsim.study.store import read_tree
-    from discsim.study.sweep_folder import NOMINAL_FILE, load_manifest
+    from discsim.study.stored_shape import read_nominal
+    from discsim.study.sweep_folder import load_manifest
     from discsim.study.sweep_result import open_ensemble
 
     if provenance:
-        _print_origin(read_tree(folder / NOMINAL_FILE).attrs)
+        _print_origin(read_nominal(folder).attrs)
         return
     ensemble = open_ensemble(folder)
     if csv is None:

@@ -46,10 +46,10 @@ NEEDED_SURFACES = {
 OPTIONAL_SURFACES: dict[str, tuple[str, ...]] = {"axisymmetric": (), "cartesian": ("symmetry_x", "symmetry_y")}
 DIMENSION = {"axisymmetric": 2, "cartesian": 3}
 
-# Largest human lumbar discs reach about 30 mm radius and 8 mm half height, small animal discs about 5 and 1 mm; the
+# Diameter 10 to 80 mm, full height 3 to 20 mm. Largest human lumbar discs reach about 30 mm radius and 8 mm half height; the
 # limits are wider, because they are meant to catch wrong units (metres, inches), not unusual anatomy.
 RADIUS_LIMITS_MM = (5.0, 40.0)
-HALF_HEIGHT_LIMITS_MM = (1.0, 15.0)
+HALF_HEIGHT_LIMITS_MM = (1.5, 10.0)
 
 # A cell flatter than this (volume over longest edge to the power of the dimension) is no cell but round-off.
 FLATNESS_LIMIT = 1e-6

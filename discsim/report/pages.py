@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from discsim.study.ensemble import Ensemble
     from discsim.study.evidence import PartialAssumption
     from discsim.study.result import Result
+    from discsim.study.sensitivity import Sensitivity
     from discsim.study.sweep_folder import Manifest
     from discsim.study.verdict import Comparison
 
@@ -68,10 +69,11 @@ def sweep_page(
     comparison: Comparison,
     confirmation: Confirmation | None,
     held: tuple[PartialAssumption, ...],
+    sensitivities: tuple[Sensitivity, ...] | str,
     manifest: Manifest,
     nominal: xr.DataTree,
 ) -> Page:
-    """The report of a sweep."""
+    """The report of a sweep. ``sensitivities``: those of its readouts, or why there are none."""
     from discsim.report import verdict as words
     from discsim.report.engines import engine_sentence
     from discsim.report.verdict_plots import deciding_inputs, drawable, paired_differences
@@ -102,6 +104,7 @@ def sweep_page(
             page.picture(deciding_inputs(ensemble, verdict), f"the two inputs that decide {verdict.readout}")
     if confirmation is None:
         page.words("The reference engine has not checked this sweep.", bad=True)
+    sensitivity_section(page, sensitivities)
     page.heading("Failed samples")
     page.words(*(words.failed_sentence(failed) for failed in comparison.failed), bad=True)
     if not comparison.failed:
@@ -112,6 +115,34 @@ def sweep_page(
     _parameters(page, nominal.children["parameters"].to_dataset(inherit=False))
     _origin(page, nominal.attrs)
     return page
+
+
+def sensitivity_section(page: Page, found: tuple[Sensitivity, ...] | str) -> None:
+    """Which inputs each readout, and each scenario's difference from the first, depends on."""
+    from discsim.report import sensitivity as words
+    from discsim.report.sensitivity_plots import sensitivity_indices
+
+    page.heading("What the readouts depend on")
+    if isinstance(found, str):
+        page.words(f"No sensitivity is stated: {found}.")
+        return
+    page.words(
+        "Indices beside those of a dummy input, which changes nothing: what does not rise above it may be chance. Scenarios "
+        "after the first are analysed by their difference from it: what moves all alike decides nothing between them."
+    )
+    for readout, time in dict.fromkeys((one.readout, one.time) for one in found):
+        ours = [one for one in found if (one.readout, one.time) == (readout, time)]
+        page.heading(f"{readout} at {time_words(time)}", 3)
+        figure = sensitivity_indices(ours)
+        if figure is not None:
+            page.picture(figure, f"sensitivity of {readout} to every varied number, by scenario")
+        for one in ours:
+            page.words(f"{words.subject(one)}: {words.summary(one)}.")
+            if one.engines or one.bar != 0.0:
+                page.words(f"{words.bar_line(one)}.")
+            if one.inputs:
+                page.table(words.table(one))
+            page.words(one.note, bad="warning: " in one.note)
 
 
 def _experiment(page: Page, config: str) -> None:

@@ -37,9 +37,13 @@ def print_sensitivities(found: Iterable[Sensitivity], console: Console) -> None:
 
 def heading(one: Sensitivity) -> str:
     """What is analysed."""
-    of = one.scenario if one.against is None else f"{one.scenario} less {one.against}"
     unit = "" if one.unit in ("1", "dimensionless") else f" ({one.unit})"
-    return f"{one.readout}{unit} at {time_words(one.time)}, {of}"
+    return f"{one.readout}{unit} at {time_words(one.time)}, {subject(one)}"
+
+
+def subject(one: Sensitivity) -> str:
+    """The scenario, or the two whose difference it is."""
+    return one.scenario if one.against is None else f"{one.scenario} less {one.against}"
 
 
 def summary(one: Sensitivity) -> str:

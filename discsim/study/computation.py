@@ -21,7 +21,8 @@ from discsim.study.ensemble import SweptInput
 from discsim.study.folder_files import PAGE_FILE, RESULT_FILE
 from discsim.study.result import Result
 from discsim.study.shards import shard_paths
-from discsim.study.store import ResultError, read_tree
+from discsim.study.store import ResultError
+from discsim.study.stored_shape import read_nominal
 from discsim.study.sweep_folder import (
     MANIFEST,
     NOMINAL_FILE,
@@ -115,7 +116,7 @@ def _run(folder: Path) -> Computation:
 
 
 def _sweep(folder: Path) -> Computation:
-    manifest, nominal = load_manifest(folder), read_tree(folder / NOMINAL_FILE)
+    manifest, nominal = load_manifest(folder), read_nominal(folder)
     counts = sweep_counts(folder, manifest)
     failed = {sample: why[sample] for sample, summary in sorted(counts.items()) if sample in (why := summary.failed())}
     shards = sorted(shard_paths(folder / SHARDS))

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
-from pathlib import Path
 
 from discsim.quantities.parameters import REGIONS
 from discsim.study.evidence import PartialAssumption, assumptions_from_json
-from discsim.study.store import read_tree
-from discsim.study.sweep_folder import NOMINAL_FILE
+from discsim.study.stored_shape import read_nominal
 
 
 def held_assumptions(folder: str | os.PathLike[str], varied: Iterable[str]) -> tuple[PartialAssumption, ...]:
@@ -17,7 +15,7 @@ def held_assumptions(folder: str | os.PathLike[str], varied: Iterable[str]) -> t
 
     Raises ``ResultError`` where the folder holds no sweep.
     """
-    text = str(read_tree(Path(folder) / NOMINAL_FILE).attrs["discsim_partial_assumptions"])
+    text = str(read_nominal(folder).attrs["discsim_partial_assumptions"])
     return not_varied(assumptions_from_json(text), varied)
 
 

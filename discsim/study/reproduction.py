@@ -11,7 +11,7 @@ import json
 import math
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from discsim.problem.problem import YEAR
 from discsim.study.provenance import code_state, now
@@ -20,6 +20,16 @@ from discsim.study.store import ResultError, write_text_file
 
 GOLDEN, SCHEMA = "golden.json", "discsim-golden/1"
 TIERS = {"T1": 0.0, "T2": 5.5e-6, "T3": 1e-3}
+_MEND = "; fetch it anew, or keep the numbers of this version with --update --reason"
+
+
+class Kept(TypedDict):
+    """When, by which code and why numbers were kept, and how far they moved from those before."""
+
+    date: str
+    code: str
+    reason: str
+    largest_relative_change: str
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,7 +43,18 @@ class Numbers:
     units: dict[str, str]
     status: dict[str, str]
     values: dict[str, dict[str, list[float | None]]]
-    history: tuple[dict[str, str], ...] = ()
+    history: tuple[Kept, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Every arm has a status, and of every readout a number or none per time; raises ``ValueError`` where not."""
+        if self.status.keys() != self.values.keys():
+            raise ValueError(f"status of {', '.join(self.status)}, but values of {', '.join(self.values)}")
+        for arm, readouts in self.values.items():
+            if readouts.keys() != self.units.keys():
+                raise ValueError(f"{arm} has {', '.join(readouts)}, but there are units of {', '.join(self.units)}")
+            for readout, column in readouts.items():
+                if len(column) != len(self.times):
+                    raise ValueError(f"{arm} has {len(column)} values of {readout} at {len(self.times)} times")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -110,14 +131,20 @@ def read_golden(path: Path) -> Numbers:
     """Kept numbers; raises ``ResultError`` where there are none, or none that this version reads."""
     if not path.is_file():
         raise ResultError(f'{path}: no golden result; discsim reproduce FILE --update --reason "..." makes one')
+    from pydantic import TypeAdapter, ValidationError
+
     try:
-        table = json.loads(path.read_text(encoding="utf-8"))
-        if table.pop("schema", None) != SCHEMA:
+        text = path.read_text(encoding="utf-8")
+        table = json.loads(text)
+        if not isinstance(table, dict) or table.get("schema") != SCHEMA:
             raise ResultError(f"{path}: no golden result that this discsim reads (schema {SCHEMA})")
-        table["times"], table["history"] = tuple(table["times"]), tuple(table["history"])
-        return Numbers(**table)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError, AttributeError) as error:
-        raise ResultError(f"{path}: damaged ({' '.join(str(error).split())[:120]})") from None
+        return TypeAdapter(Numbers).validate_json(text, strict=True)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ResultError(f"{path}: damaged ({f'{place}: ' if place else ''}{first['msg']}){_MEND}") from None
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        raise ResultError(f"{path}: damaged ({' '.join(str(error).split())[:120]}){_MEND}") from None
 
 
 def write_golden(path: Path, found: Numbers, before: Numbers | None, reason: str) -> Path:
@@ -129,7 +156,7 @@ def write_golden(path: Path, found: Numbers, before: Numbers | None, reason: str
             moved = f"{max(sizes, default=0.0):.2g}"
         except ResultError as error:
             moved = f"not comparable: {error}"
-    entry = {"date": now(), "code": str(code_state()), "reason": reason, "largest_relative_change": moved}
+    entry: Kept = {"date": now(), "code": str(code_state()), "reason": reason, "largest_relative_change": moved}
     kept: dict[str, Any] = dataclasses.asdict(found) | {"history": [*(before.history if before else ()), entry]}
     write_text_file(path, json.dumps({"schema": SCHEMA, **kept}, indent=1) + "\n")
     return path

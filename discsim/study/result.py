@@ -179,8 +179,10 @@ class Result:
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a result file; raises ``ResultError`` (one line) for a missing, foreign or damaged file."""
-        return cls(read_tree(path))
+        """Read a result file; raises ``ResultError`` (one line) for a missing, foreign, damaged or edited file."""
+        from discsim.study.stored_shape import check_result
+
+        return cls(check_result(read_tree(path), path))
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> Path:
         """Write one NetCDF file, under a passing name first; raises ``ResultError`` where it exists already."""

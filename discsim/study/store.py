@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Literal
 
+import h5py
 import numpy as np
 import xarray as xr
 
@@ -94,6 +95,8 @@ def read_tree(path: str | os.PathLike[str]) -> xr.DataTree:
         what = "empty" if not signature else "no NetCDF-4 file"
         raise ResultError(f"{source}: {what}, so no result of discsim")
     try:
+        with h5py.File(source, "r"):  # what is cut or foreign ends here: the reader above it would print a traceback of its own
+            pass
         with xr.open_datatree(source, engine=ENGINE, decode_times=False) as opened:
             tree = opened.load()
     except Exception as error:  # the readers beneath raise many kinds for a damaged file, and no common one

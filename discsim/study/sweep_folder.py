@@ -36,6 +36,7 @@ STALE_AFTER = 120.0
 _PACKAGE = Path(__file__).resolve().parents[1]
 _NO_NUMBERS = ("cli", "report", "vv")  # rooms whose code changes no number of a sweep
 _MOST_CHANGES = 6
+_SEAL = "content_hash"
 
 
 class SweepError(ValueError):
@@ -91,7 +92,12 @@ class Manifest:
     def save(self, folder: Path) -> None:
         """Write ``manifest.json``; with it the folder is one of a sweep."""
         table = {"discsim_schema": SWEEP_SCHEMA, "sweep": self.sweep} | dataclasses.asdict(self)
-        write_text_file(folder / MANIFEST, json.dumps(table, indent=1) + "\n")
+        write_text_file(folder / MANIFEST, json.dumps(table | {_SEAL: _seal(table)}, indent=1) + "\n")
+
+
+def _seal(table: Mapping[str, Any]) -> str:
+    """Hash of a manifest's content: everything that is read of a sweep rests on it, so an edited one is told."""
+    return sha256(json.dumps(table, sort_keys=True))
 
 
 def is_sweep(folder: Path) -> bool:
@@ -109,13 +115,19 @@ def load_manifest(folder: Path) -> Manifest:
         found = table.pop("discsim_schema", None) if isinstance(table, dict) else None
         if found != SWEEP_SCHEMA:
             raise ResultError(f"{path}: has schema {found!r}; this discsim reads {SWEEP_SCHEMA!r}")
+        if _SEAL in table and table.pop(_SEAL) != _seal({"discsim_schema": found} | table):
+            raise ValueError("its content is not the one that was written")
         table.pop("sweep")
         lists: tuple[str, ...] = ("steps", "table_times", "scenarios", "readouts", "mesh_hashes")
         values: dict[str, Any] = {key: tuple(value) if key in lists else value for key, value in table.items()}
         return Manifest(**values)
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError, KeyError, TypeError) as error:
+    except ResultError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         reason = " ".join(str(error).split())[:120]
-        raise ResultError(f"{path}: damaged ({reason}); discsim sweep --force begins anew and keeps what lies here") from None
+        raise ResultError(
+            f"{path}: damaged or edited ({reason}); discsim sweep --force begins anew and keeps what lies here"
+        ) from None
 
 
 def identity_of(config: str, inputs: tuple[SweptInput, ...], engine: str, device: str, batch: int) -> dict[str, Any]:

@@ -13,8 +13,9 @@ import xarray as xr
 from discsim.study.ensemble import Ensemble, Floats
 from discsim.study.parameter_table import PARAMETERS
 from discsim.study.shards import INPUT, ShardSummary, latest, read_shard, shard_paths, summarise
-from discsim.study.store import ResultError, read_tree
-from discsim.study.sweep_folder import NOMINAL_FILE, SHARDS, Manifest, load_manifest, swept_inputs
+from discsim.study.store import ResultError
+from discsim.study.stored_shape import read_nominal
+from discsim.study.sweep_folder import SHARDS, Manifest, load_manifest, swept_inputs
 from discsim.study.tree import ENGINE, bar_name
 
 GOOD = ("ok", "ok_retried")
@@ -34,7 +35,7 @@ def open_sweep(folder: str | os.PathLike[str]) -> xr.DataTree:
     if not trees:
         raise ResultError(f"{place}: no batch of this sweep is finished yet; discsim status shows how far it is")
     rows = _counting_rows([tree.coords["sample"].values for tree in trees])
-    nominal = read_tree(place / NOMINAL_FILE)
+    nominal = read_nominal(place)
     nodes = {"/": _joined([(tree.to_dataset(), kept) for tree, kept in zip(trees, rows, strict=True)])}
     nodes["/"] = nodes["/"].assign_attrs(nominal.attrs)
     for name in manifest.scenarios:

@@ -84,9 +84,11 @@ def load_state(folder: Path) -> SweepProgress | None:
 
 def load_note(folder: Path) -> tuple[SweepProgress, str] | None:
     """What the last driver noted and when (UTC, as in ISO 8601); nothing where there is no such note."""
+    from pydantic import TypeAdapter
+
     try:
         table = json.loads((folder / STATE).read_text(encoding="utf-8"))
         updated = str(table.pop("updated"))
-        return SweepProgress(**table), updated
-    except (OSError, ValueError, KeyError, TypeError):
+        return TypeAdapter(SweepProgress).validate_python(table), updated
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None

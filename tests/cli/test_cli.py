@@ -20,7 +20,7 @@ import discsim
 from discsim.cli import _interruptible, app
 from discsim.quantities.fields import DRIVES, SHARED_FIELDS
 from discsim.study.catalogue import OWNERS, declared_parameters, mechanism_entries
-from discsim.study.environment import checks, compiler
+from discsim.study.environment import cache_folder, checks, compiler
 from discsim.study.result import Result as StoredResult
 from discsim.vv.registry import Case, Row, groups
 
@@ -66,6 +66,18 @@ def test_validate_says_what_is_in_the_file(tiny: Path) -> None:
     done = call("validate", str(tiny))
     assert done.exit_code == 0
     assert done.stdout == "ok: 2 scenarios (untreated, cells), 20 day\n"
+
+
+def test_validate_writes_out_what_a_file_leaves_to_defaults(tiny: Path) -> None:
+    done = call("validate", str(tiny), "--resolved", "--set", "loading.active=300 kPa")
+    assert done.exit_code == 0, done.output
+    table = tomllib.loads(done.stdout)
+    assert table["loading"]["active"] == "300 kPa" and table["disc"]["height"].endswith(" mm")
+    assert table["scenarios"]["cells"]["therapy"][0]["dose"] == "6e6 cell"
+    again = tiny.with_name("resolved.toml")
+    again.write_text(done.stdout)
+    assert call("validate", str(again), "--resolved").stdout == done.stdout, "it stands for the same study"
+    assert call("validate", str(tiny), "--resolved", "--set", "loading.active=0.5 mm").stdout == ""
 
 
 def test_five_planted_mistakes_give_five_messages_and_exit_2() -> None:
@@ -304,6 +316,21 @@ def test_form_cache_that_cannot_be_written_is_told(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     cache = next(check for check in checks() if check.name == "form cache")
     assert not cache.good and "XDG_CACHE_HOME" in cache.remedy
+
+
+def test_a_form_that_cannot_be_kept_gives_exit_4_with_a_remedy(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tiny.parent / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tiny.parent / "file"))
+
+    def compiling(*_: object) -> None:  # as DOLFINx does; where the cache lies it asks once, when it is loaded
+        cache_folder().mkdir(parents=True)
+
+    monkeypatch.setattr("discsim.cli._solve", compiling)
+    done = call("run", str(tiny), "--out", str(tiny.parent / "o"))
+    assert done.exit_code == 4, done.output
+    assert "XDG_CACHE_HOME" in done.stderr and len(done.stderr.strip().splitlines()) == 1
+    monkeypatch.setattr("discsim.cli._solve", lambda *_: (tiny.parent / "file" / "other").mkdir())
+    assert call("run", str(tiny), "--out", str(tiny.parent / "o")).exit_code == 1, "another place is another fault"
 
 
 @pytest.mark.fem

@@ -10,7 +10,9 @@ from typer.testing import CliRunner, Result
 
 from discsim.cli import app
 from discsim.study import study as study_module
+from discsim.study.config import read_study
 from discsim.study.reproduction import differences, read_golden
+from discsim.study.result import Result as StoredResult
 
 FAKES = Path(__file__).parents[1] / "fakes"
 ENGINE = "quick_engine:QuickEngine"
@@ -62,6 +64,22 @@ def test_other_numbers(tier: str, share: float, code: int, experiment: Path) -> 
     assert told["outside"] == (1 if code else 0) and told["same_experiment"] is True
     (worst,) = [row for row in told["rows"] if row["relative"] > 0.5 * share]
     assert (worst["arm"], worst["readout"]) == ("cells", "viable_cells")
+
+
+def test_against_a_result_file(experiment: Path) -> None:
+    """As the reviewer of a published experiment, who was sent its result.nc."""
+    import quick_engine
+
+    study = read_study(experiment / "study.toml")
+    records = quick_engine.QuickEngine().run(study.problem())
+    path = StoredResult.from_records(study, records).save(experiment / "theirs" / "result.nc")
+    done = call(experiment, "--against", path, "--engine", ENGINE, "--tier", "T1")
+    assert done.exit_code == 0, done.output
+    assert "12 of 12 numbers within tier T1" in done.stdout
+    records[1].readouts["viable_cells"][-1] *= 1.0 + 1e-4
+    StoredResult.from_records(study, records).save(path, overwrite=True)
+    done = call(experiment, "--against", path, "--engine", ENGINE)
+    assert done.exit_code == 5 and "11 of 12" in done.stdout and "beyond the tier" in done.stdout
 
 
 def test_another_status_is_a_mismatch(experiment: Path) -> None:

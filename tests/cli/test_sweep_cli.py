@@ -148,6 +148,8 @@ def test_report_of_a_sweep(experiment: Path) -> None:
         "cells beats untreated",
         "Failed samples",
         "has not checked",
+        "What the readouts depend on",
+        "No sensitivity is stated: ",
     ):
         assert words in html
     assert "http" not in html.replace("http-equiv", "") and 'src="data:image/png;base64,' in html
@@ -413,19 +415,29 @@ def test_ctrl_c_keeps_what_is_done_and_the_same_command_resumes(experiment: Path
 
 def test_workers_end_with_a_killed_driver_and_the_sweep_resumes(experiment: Path, orders: Path) -> None:
     folder = experiment.parent / "s"
-    for sample in (0, 2):
+    for sample in (4, 6):
         (orders / f"wait-{sample}").touch()
     with started(experiment, "--batch", "2", "--workers", "2") as process:
-        wait_until(lambda: (orders / "ran").exists() and len(workers(orders)) == 2)
+        wait_until(lambda: len(list(folder.glob("shards/batch-*.nc"))) == 2)  # both workers wait in their second batch
+        kept = {path.name: path.stat().st_mtime_ns for path in folder.glob("shards/batch-*.nc")}
+        wait_until(lambda: "running: 4 of 10 samples, 4 running" in call("status", folder).stdout)
         running = call("status", folder).stdout
         process.kill()
         wait_until(lambda: all(gone(worker) for worker in workers(orders)), 20.0)
-    assert f"process {process.pid} on " in running and "running: 0 of 10 samples, 4 running" in running
+    assert f"process {process.pid} on " in running
     assert "the same discsim sweep command goes on with it" in call("status", folder).stdout
-    for sample in (0, 2):
+    for sample in (4, 6):
         (orders / f"wait-{sample}").unlink()
     assert call("sweep", experiment, "--out", folder).exit_code == 0
-    assert open_ensemble(folder).numbers.tolist() == list(range(10))
+    assert kept.items() <= {path.name: path.stat().st_mtime_ns for path in folder.glob("shards/batch-*.nc")}.items()
+    checked = call("check", folder)
+    assert checked.exit_code == 0 and "10 of 10 samples are stored, 0 of them failed" in checked.stdout
+    resumed = open_ensemble(folder)
+    whole = experiment.parent / "whole"
+    assert call("sweep", experiment, "--out", whole, "--engine", ENGINE, "--batch", "2", "--workers", "1").exit_code == 0
+    for scenario, readouts in open_ensemble(whole).values.items():
+        for readout, values in readouts.items():
+            assert (resumed.values[scenario][readout] == values).all(), "the same bits as without an interruption"
 
 
 def test_sweep_help_has_an_example() -> None:

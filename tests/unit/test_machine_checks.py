@@ -5,13 +5,16 @@ from __future__ import annotations
 import collections
 import importlib.metadata
 import shutil
+import sys
 import time
+import types
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from discsim.cli import app
+from discsim.study import environment
 from discsim.study import machine_checks as checks
 
 
@@ -67,6 +70,73 @@ def test_a_clock_that_differs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(time, "time", lambda: now() + 7200.0)
     found = checks.clock()
     assert not found.good and "7200 s off" in found.found and "NTP" in found.remedy
+
+
+def doctor_says(name: str) -> tuple[str, str]:
+    """What the doctor found at fault under this name, and the remedy in the line after it; there is one fault like that."""
+    done = CliRunner().invoke(app, ["doctor"])
+    assert done.exit_code == 4, done.output
+    lines = done.stdout.splitlines()
+    (at,) = [index for index, line in enumerate(lines) if line.startswith(f"MISSING {name}: ")]
+    assert lines[at + 1].startswith(" " * 8) and lines[at + 1].strip(), "a fault without a remedy"
+    return lines[at], lines[at + 1].strip()
+
+
+def test_a_python_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(environment, "sys", types.SimpleNamespace(version="3.11.2 (main)", version_info=(3, 11, 2)))
+    found, remedy = doctor_says("Python")
+    assert "3.11.2" in found and remedy == "use Python 3.12, 3.13 or 3.14"
+
+
+def test_dolfinx_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "discsim.fem.check", None)
+    assert "pip install 'discsim[fem]'" in doctor_says("DOLFINx")[1]
+
+
+@pytest.mark.parametrize(
+    ("script", "fault", "remedy"),
+    [
+        ("echo 'fatal error: Python.h: No such file' >&2; exit 1", "the C headers of Python are missing", "python3-dev"),
+        ("echo 'ld: cannot find crt1.o' >&2; exit 1", "it cannot compile a small program", "install gcc and the C library"),
+    ],
+)
+def test_a_compiler_that_does_not_work(
+    script: str, fault: str, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiler = tmp_path / "broken-cc"
+    compiler.write_text(f"#!/bin/sh\n{script}\n")
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CC", str(compiler))
+    monkeypatch.setitem(sys.modules, "discsim.fem.check", None)  # else it would compile, too
+    found, told = doctor_says("C compiler")
+    assert fault in found and remedy in told
+
+
+def test_a_cache_that_cannot_be_written_to(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    monkeypatch.setitem(sys.modules, "discsim.fem.check", None)
+    found, remedy = doctor_says("form cache")
+    assert "not writable" in found and "XDG_CACHE_HOME" in remedy
+
+
+@pytest.mark.parametrize("fault", ["single precision", "no JAX"])
+def test_jax_that_does_not_compute_in_double_precision(fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def zeros(size: int) -> types.SimpleNamespace:
+        return types.SimpleNamespace(dtype="float32")
+
+    config = types.SimpleNamespace(update=lambda name, value: None)
+    jax = types.SimpleNamespace(config=config, numpy=types.SimpleNamespace(zeros=zeros), __version__="0", devices=list)
+    monkeypatch.setitem(sys.modules, "jax", None if fault == "no JAX" else jax)
+    found, remedy = doctor_says("JAX in double precision")
+    assert ("float32" in found and "JAX_ENABLE_X64" in remedy) if fault == "single precision" else "requirements.lock" in remedy
+
+
+def test_no_graphics_card_is_no_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    cpu = types.SimpleNamespace(platform="cpu", device_kind="cpu")
+    monkeypatch.setitem(sys.modules, "jax", types.SimpleNamespace(devices=lambda: [cpu]))
+    found = checks.accelerator()
+    assert found.good and "none" in found.found and "--device gpu would want jax[cuda12]" in found.found
 
 
 def test_doctor_tells_all_and_ends_with_4(distributions: set[str]) -> None:

@@ -454,7 +454,7 @@ def only_header(header: str) -> Callable[[GmshFile], None]:
     return lambda file: setattr(file, "header", header)
 
 
-ALLOWED = r"allowed are 5\.\.40 mm and 1\.\.15 mm; "
+ALLOWED = r"allowed are 5\.\.40 mm and 1\.5\.\.10 mm; "
 SPOILS: dict[str, tuple[Callable[[GmshFile], None], str]] = {
     "other version": (only_header("4.1 0 8"), "is not gmsh 2.2 ASCII; write it with 'gmsh FILE -save -format msh22'"),
     "binary": (only_header("2.2 1 8"), r"is not gmsh 2.2 ASCII; .*without -bin"),
@@ -476,6 +476,10 @@ SPOILS: dict[str, tuple[Callable[[GmshFile], None], str]] = {
     "micrometres": (lambda f: scale(f, 1e3, 1e3), r"are these micrometres\? then multiply by 0\.001$"),
     "too flat": (lambda f: scale(f, 1.0, 0.1), rf"half height 0\.5 found; {ALLOWED}coordinates must be millimetres"),
     "too high": (lambda f: scale(f, 1.0, 4.0), rf"half height 20 found; {ALLOWED}.* half above the mid-plane"),
+    "whole height": (lambda f: scale(f, 1.0, 2.04), rf"half height 10\.2 found; {ALLOWED}.* half above the mid-plane"),
+    "hardly high": (lambda f: scale(f, 1.0, 0.29), rf"half height 1\.45 found; {ALLOWED}"),
+    "too narrow": (lambda f: scale(f, 0.21, 1.0), rf"radius 4\.809 and half height 5 found; {ALLOWED}"),
+    "too wide": (lambda f: scale(f, 1.75, 1.0), rf"radius 40\.07 and half height 5 found; {ALLOWED}"),
     "unknown region": (retag(TRIANGLE, 1, 9), "holds region id 9, which means nothing; .*NP = 1, inner_AF = 2"),
     "untagged region": (retag(TRIANGLE, 1, 0), "holds region id 0, which means nothing"),
     "unknown surface": (retag(LINE, 3, 12), "holds surface id 12, which means nothing; .*endplate = 1"),

@@ -8,10 +8,15 @@ from pathlib import Path
 import pytest
 import xarray as xr
 
+from discsim.disc.disc import Disc
+from discsim.scenario.scenario import Scenario
 from discsim.study.evidence import PartialAssumption
 from discsim.study.held import by_arms, held_assumptions, not_varied
+from discsim.study.parameter_table import PARAMETERS, used_parameters
 from discsim.study.store import write_tree
+from discsim.study.study import Study
 from discsim.study.sweep_folder import NOMINAL_FILE
+from discsim.study.tree import parameters_dataset, root_dataset
 
 CELLS, GENE = ("cells", "both"), ("gene", "both")
 ALL = (
@@ -47,8 +52,11 @@ def test_numbers_of_several_regions_stand_once() -> None:
 
 
 def test_they_are_read_from_the_nominal_study_of_a_sweep(tmp_path: Path) -> None:
+    study = Study({"untreated": Scenario(Disc.preset(mesh_level=1), duration="1 year")})
+    problem = study.problem()
+    used = used_parameters(study.scenarios, problem)
+    tree = xr.DataTree.from_dict({"/": root_dataset(study, problem, used), f"/{PARAMETERS}": parameters_dataset(used)})
     rows = [{"path": one.path, "arms": list(one.arms), "source": one.source} for one in ALL]
-    tree = xr.DataTree(xr.Dataset(attrs={"discsim_partial_assumptions": json.dumps(rows)}))
-    tree.attrs["discsim_schema"] = "discsim/1"
+    tree.attrs["discsim_partial_assumptions"] = json.dumps(rows)
     write_tree(tree, tmp_path / NOMINAL_FILE, overwrite=True)
     assert held_assumptions(tmp_path, ["stem_cells.acid_ph"]) == (ALL[0], *ALL[2:])
