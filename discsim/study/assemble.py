@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from discsim.biology.mechanism import Mechanism
 from discsim.disc.disc import Disc, Geometry
 from discsim.disc.material import OsmoBiphasic
 from discsim.problem.problem import StepRule
@@ -18,6 +20,8 @@ from discsim.study.plugins import mechanism_class
 from discsim.study.schema import LOADINGS
 from discsim.study.study import Study
 from discsim.study.therapy_tables import split_table
+
+Frozen = tuple[tuple[str, Any], ...]
 
 
 def members(scenarios: Mapping[str, Mapping[str, Any]], name: str) -> list[str]:
@@ -95,23 +99,23 @@ def therapies_of(scenarios: Mapping[str, Mapping[str, Any]], name: str) -> list[
 def build_scenario(document: Mapping[str, Any], name: str) -> Scenario:
     """One scenario of the file."""
     scenarios, disc = document["scenarios"], document["disc"]
-    classes = {cls.name: cls for cls in map(mechanism_class, document["mechanisms"]["use"])}
+    classes: dict[str, Any] = {cls.name: cls for cls in map(mechanism_class, document["mechanisms"]["use"])}
     labels = ("disc", "materials", "loading", *classes)
     owned = by_owner(gather_regions(merged_changes(scenarios, name)), labels)
     common = {
         "disc": (Geometry, {key: disc[key] for key in Geometry.parameters()}),
         "materials": (OsmoBiphasic, material_table(document["materials"])),
     }
-    person = Disc.preset(disc["preset"], grade=disc["grade"], mesh_level=disc["mesh_level"]).with_parameters(
-        {
-            f"{label}.{key}": value
-            for label, (cls, table) in common.items()
-            for key, value in layered(cls, table, owned[label]).items()
-        }
-    )
-    mechanisms = [cls(**layered(cls, document["mechanisms"][label], owned[label])) for label, cls in classes.items()]
+    changes = {
+        f"{label}.{key}": value
+        for label, (cls, table) in common.items()
+        for key, value in layered(cls, table, owned[label]).items()
+    }
+    mechanisms = [
+        _mechanism(cls, _frozen(layered(cls, document["mechanisms"][label], owned[label]))) for label, cls in classes.items()
+    ]
     return Scenario(
-        person,
+        _person(disc["preset"], disc["grade"], disc["mesh_level"], _frozen(changes)),
         tuple(mechanisms),
         _loading(document["loading"], owned["loading"]),
         document["duration"],
@@ -119,6 +123,26 @@ def build_scenario(document: Mapping[str, Any], name: str) -> Scenario:
         tuple(Event.make(event["at"], _engine_paths(event["set"])) for event in merged_events(scenarios, name)),
         disc["start"],
     )
+
+
+def _frozen(table: Mapping[str, Any]) -> Frozen:
+    return tuple((key, _frozen(value) if isinstance(value, Mapping) else value) for key, value in table.items())
+
+
+def _thawed(items: Frozen) -> Table:
+    return {key: _thawed(value) if isinstance(value, tuple) else value for key, value in items}
+
+
+# scenarios of a study share person and mechanisms, which nobody changes in place: a sweep builds them once a sample
+@functools.lru_cache(maxsize=8)
+def _person(preset: str, grade: int, mesh_level: int, changes: Frozen) -> Disc:
+    return Disc.preset(preset, grade=grade, mesh_level=mesh_level).with_parameters(_thawed(changes))
+
+
+@functools.lru_cache(maxsize=64)
+def _mechanism(cls: Any, values: Frozen) -> Mechanism:
+    made: Mechanism = cls(**_thawed(values))
+    return made
 
 
 def _loading(table: Mapping[str, Any], changes: Mapping[str, Any]) -> Diurnal:

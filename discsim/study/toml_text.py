@@ -112,7 +112,7 @@ def _write_table(lines: list[str], path: tuple[str, ...], table: Mapping[str, An
 
 def _is_block(value: Any) -> bool:
     """Whether a value has a header of its own: a table, or a list of tables."""
-    if isinstance(value, Inline):
+    if isinstance(value, (str, float, Inline)):  # most are texts, and asking for a Mapping is slow
         return False
     if isinstance(value, Mapping):
         return True
@@ -124,10 +124,10 @@ def _key(key: str) -> str:
 
 
 def _value(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
     if isinstance(value, str):
         return _string(value)
+    if isinstance(value, bool):
+        return str(value).lower()
     if isinstance(value, int):
         return str(value)
     if isinstance(value, float) and math.isfinite(value):

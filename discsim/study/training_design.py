@@ -16,8 +16,9 @@ from discsim.study.paths import Spot
 from discsim.study.sampling import quantiles, unit_samples
 from discsim.study.study import Study
 
-# A distribution without ends is trained between the quantiles that one sample in 2,000 lies beyond on either side.
-TAIL = 5e-4
+# A distribution without ends is trained between the quantiles that one sample in 5,000 lies beyond on either side: with five such
+# inputs one sample in 500 is left to the full order.
+TAIL = 2e-4
 ENDLESS = ("normal", "lognormal")  # the others go from end to end, whichever way they are written
 TRAINING_SEED = 20_011
 
