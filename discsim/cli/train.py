@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 
 from discsim.cli.common import (
+    BAD_INPUT,
     FAILED_ARMS,
     INTERRUPTED,
     Experiment,
@@ -21,6 +22,7 @@ from discsim.cli.common import (
 
 if TYPE_CHECKING:
     from discsim.study.study import Study
+    from discsim.study.train import Place
     from discsim.sweep.reduced.engine import Training
 
 
@@ -37,6 +39,12 @@ def train(
         bool, typer.Option("--report", help="Only show the training there is: modes, points, errors, bars, cost.")
     ] = False,
     anew: Annotated[bool, typer.Option("--anew", help="Train even where the study has a training already.")] = False,
+    enrich: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SWEEP", help="Train again, with the samples that this sweep had to leave to the full order (20 at most)."
+        ),
+    ] = None,
     overrides: Override = None,
     plugin: Plugin = False,
 ) -> None:
@@ -47,11 +55,15 @@ def train(
     from discsim.report.training import print_training
     from discsim.study.config import read_study
     from discsim.study.law_check import check_laws
-    from discsim.study.train import NotTrained, place_of, trained
+    from discsim.study.train import NotTrained, trained
 
     study = read_study(file, overrides or (), allow_plugin=plugin)
     check_laws(study)
-    place = place_of(study)
+    if enrich is not None:
+        if report or anew:
+            raise Stop(BAD_INPUT, "--enrich trains by itself; leave --report and --anew out")
+        _enrich(study, enrich)
+    place = _place(study)
     found: Training | None = None
     if not anew:
         try:
@@ -65,6 +77,30 @@ def train(
     elif not report:
         typer.echo(f"trained already ({place.path}); --anew trains once more", err=True)
     print_training(found, study, make_console())
+
+
+def _place(study: Study) -> Place:
+    from discsim.study.train import NotTrained, place_of
+
+    try:
+        return place_of(study)
+    except NotTrained as error:
+        raise Stop(FAILED_ARMS, str(error)) from None
+
+
+def _enrich(study: Study, sweep: Path) -> None:
+    """Let the samples of a sweep that ran at full order join the training, and say how many do."""
+    from discsim.study.enrichment import add
+
+    found = add(study, sweep, _place(study).listed)
+    words = [
+        (found.new, "join the training"),
+        (found.already, "are in it already"),
+        (found.outside, "lie outside of the trained box and stay at full order: a wider range in [design.vary] takes them in"),
+        (found.room, "find no room"),
+    ]
+    told = "; ".join(f"{count} {what}" for count, what in words if count)
+    typer.echo(f"samples left to the full order: {told or 'none'}", err=True)
 
 
 def _train(study: Study, workers: int | None, plugins: Path | None) -> Training:

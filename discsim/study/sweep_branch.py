@@ -26,6 +26,7 @@ from discsim.study.study import Study
 from discsim.study.sweep_folder import Manifest, SweepChanged, differences, identity_of, in_words, load_manifest
 from discsim.study.sweep_plan import BadOption, SweepOptions, chosen
 from discsim.study.sweep_result import sweep_counts
+from discsim.study.train import added_identity
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,7 +46,7 @@ def branch_of(study: Study, folder: Path, options: SweepOptions) -> Branch:
     """
     manifest = load_manifest(folder)
     engine, device, batch = chosen(options, manifest.identity)
-    identity = identity_of(resolve(study), draw(study).inputs, engine, device, batch)
+    identity = identity_of(resolve(study), draw(study).inputs, engine, device, batch) | added_identity(study, engine)
     changes = differences(manifest.identity, identity)
     if not changes:
         return Branch(folder, options, {})

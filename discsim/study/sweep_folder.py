@@ -195,6 +195,8 @@ def _comparable(identity: Mapping[str, Any]) -> dict[str, Any]:
     flat = dict(identity["config"])
     flat |= {f"--{key}": identity[key] for key in ("engine", "device", "batch")}
     flat["code of discsim and mechanisms"] = identity["code"]
+    if "added" in identity:
+        flat["samples added to the training"] = identity["added"]
     flat |= {f"library {name}": version for name, version in identity["libraries"].items()}
     return flat | {"values of the design": identity["design values"]}
 

@@ -56,7 +56,7 @@ from discsim.study.sweep_result import open_ensemble, open_sweep
 from discsim.study.sweep_state import Hook, Phase, SweepProgress, Teller, silent
 from discsim.study.sweep_worker import Setup, Trouble, bare, choose_steps, code_of, solve_samples
 from discsim.study.sweep_writer import ShardWriter
-from discsim.study.train import NotTrained, train_study, trained
+from discsim.study.train import NotTrained, added_identity, train_study, trained
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -117,7 +117,7 @@ class _Driver:
             remove_partial(place)
         manifest = self._existing()
         engine, device, batch = chosen(self.options, {} if manifest is None else manifest.identity)
-        identity = identity_of(self.config, self.design.inputs, engine, device, batch)
+        identity = identity_of(self.config, self.design.inputs, engine, device, batch) | self._added(engine)
         manifest = self._kept(manifest, identity)
         log = self.folder / LOG / "worker"
         self._announce()
@@ -171,6 +171,12 @@ class _Driver:
         except NotTrained as error:
             raise SweepError(str(error)) from None
         self._note("a reduced model of this study was trained first; discsim train --report shows it")
+
+    def _added(self, engine: str) -> dict[str, str]:
+        try:
+            return added_identity(self.study, engine)
+        except NotTrained as error:
+            raise SweepError(str(error)) from None
 
     def _existing(self) -> Manifest | None:
         if not is_sweep(self.folder):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from discsim.problem.tables import cache_folder
 from discsim.study.config import resolve
 from discsim.study.design import Design, draw, sample_study
+from discsim.study.enrichment import Point, added_in, hash_of, with_points
 from discsim.study.executor import Died, Task
 from discsim.study.messages import ConfigError, Mistake, Shown
 from discsim.study.numbers import nominal_values, with_values
@@ -38,15 +39,18 @@ class NotTrained(ValueError):
 
 @dataclasses.dataclass(frozen=True)
 class Place:
-    """Where the training of a study lies, and what it is made from."""
+    """Where the training of a study lies, and what it is made from; ``listed``: file of the samples that joined it, ``added``."""
 
     identity: dict[str, Any]
     path: Path
     scratch: Path
+    listed: Path
+    added: tuple[Point, ...]
 
 
 def place_of(study: Study) -> Place:
-    """Where the training of a study belongs. Raises ``ConfigError`` where it has no design that can be trained for."""
+    """Where the training of a study belongs. Raises ``ConfigError`` where it has no design that can be trained for, and
+    ``NotTrained`` where the list of samples that joined it is damaged."""
     document = tomllib.loads(resolve(study))
     for name in ("check", "title"):
         document.pop(name, None)
@@ -61,9 +65,25 @@ def place_of(study: Study) -> Place:
         "code": source_hash(document["mechanisms"]["use"]),
         "samples": [TRAINING_SAMPLES, CALIBRATION_SAMPLES],
     }
-    key = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
     folder = cache_folder() / "trained"
-    return Place(identity, folder / f"{key}.training", folder / f"{key}.runs")
+    listed = folder / f"{_key(identity)}.added.json"
+    try:
+        added = added_in(listed)
+    except ValueError as error:
+        raise NotTrained(str(error)) from None
+    if added:
+        identity["added"] = list(added)
+    return Place(identity, folder / f"{_key(identity)}.training", folder / f"{_key(identity)}.runs", listed, added)
+
+
+def _key(identity: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def added_identity(study: Study, engine: str) -> dict[str, str]:
+    """What the identity of a sweep tells of samples that joined the training of its engine; nothing where none did."""
+    added = place_of(study).added if engine == "reduced" else ()
+    return {"added": hash_of(added)} if added else {}
 
 
 def trained(study: Study) -> Training:
@@ -125,18 +145,18 @@ def train_study(study: Study, tell: Teller, *, workers: int | None = None, plugi
     place = place_of(study)
     place.scratch.mkdir(parents=True, exist_ok=True)
     count = TRAINING_SAMPLES + CALIBRATION_SAMPLES
-    design = training_design(study, count)
+    design = with_points(training_design(study, count), place.added)
     steps = _run_samples(study, design, place, tell, workers, plugins)
     tell("fitting", 0, 1)
     samples = [
         Sample(bare(sample_study(study, design, index).problem()), read_courses(place.scratch / f"{index:04d}.npz"))
-        for index in range(count)
+        for index in range(design.count)
     ]
     try:
         found = build(
             SweepEngine(),
-            samples[:TRAINING_SAMPLES],
-            samples[TRAINING_SAMPLES:],
+            samples[:TRAINING_SAMPLES] + samples[count:],
+            samples[TRAINING_SAMPLES:count],
             ends_of_box(study, design),
             steps,
             TrainingRule(),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -12,9 +13,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from discsim.cli import app
-from discsim.study import sweep_run
+from discsim.study import enrichment, sweep_run
 from discsim.study import train as trainings
 from discsim.study.config import read_study
+from discsim.study.design import draw
+from discsim.study.ensemble import Ensemble
 from discsim.study.messages import ConfigError
 from discsim.study.study import Study
 from discsim.study.train import NotTrained, differences, place_of
@@ -387,3 +390,64 @@ def test_a_sweep_tells_of_the_training_it_waits_for(file: Path, tmp_path: Path, 
     assert done.exit_code == 3 and "Traceback" not in done.stderr
     assert "training: 3 of 60 full-order runs" in done.stderr
     assert "only 1 of 80 training runs came to their end" in done.stderr.splitlines()[-1]
+
+
+# ---- samples that join a training
+
+
+@pytest.fixture
+def ensemble(file: Path, monkeypatch: pytest.MonkeyPatch) -> Ensemble:
+    """Four samples of the reduced engine: one arm of the third ran at full order, the fourth did too and lies outside."""
+    study = read_study(file, ())
+    design = draw(study)
+    swept = dataclasses.replace(design.inputs[0], values=np.array([0.26, 0.27, 0.29, 9.0]))
+    own, full = np.array(["reduced"] * 4), np.array(["reduced", "reduced", "sweep", "sweep"])
+    good = np.array(["ok"] * 4)
+    times = np.array([0.0])
+    found = Ensemble(
+        "four", "sobol", 1, np.arange(4), times, {}, {}, {}, {"untreated": good, "cells": good},
+        {"untreated": good, "cells": good}, (swept,), {}, {"untreated": own, "cells": full},
+    )  # fmt: skip
+    monkeypatch.setattr(enrichment, "open_ensemble", lambda folder: found)
+    return found
+
+
+def test_samples_at_full_order_join_the_training(file: Path, keep: Callable[..., Path], ensemble: Ensemble) -> None:
+    path, study = keep(file), read_study(file, ())
+    before = place_of(study)
+    found = enrichment.add(study, "out/sweep", before.listed)
+    assert (found.new, found.already, found.outside, found.room) == (1, 0, 1, 0)
+    place = place_of(study)
+    assert place.path != path and place.added == ({ensemble.inputs[0].path: 0.29},)
+    again = enrichment.add(study, "out/sweep", place.listed)
+    assert (again.new, again.already) == (0, 1) and place_of(study).path == place.path
+    more = enrichment.with_points(draw(study), place.added)
+    assert more.count == draw(study).count + 1 and more.values(more.count - 1) == place.added[0]
+    # another training of the same study is told apart by it, and so is a sweep
+    assert trainings.added_identity(study, "reduced") == {"added": enrichment.hash_of(place.added)}
+    assert trainings.added_identity(study, "sweep") == {}
+    done = call("train", file, "--report")
+    assert done.exit_code == 3 and "added.0" in one_line(done)
+
+
+def test_wrong_sweeps_to_enrich_with(
+    file: Path, keep: Callable[..., Path], ensemble: Ensemble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep(file)
+    other = dataclasses.replace(ensemble, inputs=(dataclasses.replace(ensemble.inputs[0], path="loading.rest"),))
+    full = dataclasses.replace(ensemble, engine={"untreated": np.array(["sweep"] * 4)})
+    for given, words in ((other, "allowed: a sweep of "), (full, "allowed: a sweep of the reduced engine")):
+        monkeypatch.setattr(enrichment, "open_ensemble", lambda folder, given=given: given)
+        done = call("train", file, "--enrich", "out/sweep")
+        assert done.exit_code == 2 and words in one_line(done)
+    done = call("train", file, "--enrich", "out/sweep", "--anew")
+    assert done.exit_code == 2 and "leave --report and --anew out" in one_line(done)
+
+
+def test_a_damaged_list_of_samples_is_told(file: Path, keep: Callable[..., Path], ensemble: Ensemble) -> None:
+    keep(file)
+    listed = place_of(read_study(file, ())).listed
+    for text in ("[1, 2]", "{", '[{"a": "b"}]'):
+        listed.write_text(text)
+        done = call("train", file, "--report")
+        assert done.exit_code == 3 and "damaged; remove it" in one_line(done)
