@@ -30,7 +30,14 @@ console = Console(width=120)
 
 def swept(folder: Path, engine: str, arguments: argparse.Namespace) -> Ensemble:
     """The sweep of the samples by one engine."""
-    study = read_study(EXPERIMENT, [f"disc.mesh_level={arguments.mesh_level}", f"design.seed={arguments.seed}"])
+    study = read_study(
+        EXPERIMENT,
+        [
+            f"disc.mesh_level={arguments.mesh_level}",
+            f"design.seed={arguments.seed}",
+            f"design.samples={1 << (arguments.samples - 1).bit_length()}",
+        ],
+    )
     run_sweep(study, folder, SweepOptions(engine=engine, workers=arguments.workers, samples=arguments.samples, check=False))
     return open_ensemble(folder)
 

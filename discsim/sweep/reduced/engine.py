@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -198,9 +199,11 @@ class ReducedEngine(Engine):
                     done += 1
             if report is not None:
                 report(done)
-        for sample, arm in again:
-            found[sample][arm] = self._full(problems[sample], arm)
-            done += 1
+        for sample, members in itertools.groupby(sorted(again), key=lambda place: place[0]):
+            arms = [arm for _, arm in members]  # together: arms of a person share the search for its prestress
+            for arm, record in zip(arms, self._full(problems[sample], arms), strict=True):
+                found[sample][arm] = record
+            done += len(arms)
             if report is not None:
                 report(done)
         self.recomputed += len(again)
@@ -301,11 +304,13 @@ class ReducedEngine(Engine):
         assert self._reduced is not None
         return self._reduced.kernels.forms.share
 
-    def _full(self, problem: Problem, arm: int) -> ArmRecord:
-        """An arm at full order."""
-        record = self.full.run_many([dataclasses.replace(problem, arms=(problem.arms[arm],))], self.training.steps)[0][0]
-        record.engine = self.full.name
-        return record
+    def _full(self, problem: Problem, arms: Sequence[int]) -> list[ArmRecord]:
+        """Some arms at full order."""
+        asked = dataclasses.replace(problem, arms=tuple(problem.arms[arm] for arm in arms))
+        records = self.full.run_many([asked], self.training.steps)[0]
+        for record in records:
+            record.engine = self.full.name
+        return records
 
 
 def box_numbers(kernels: Kernels, problem: Problem, arm: Arm) -> np.ndarray:
