@@ -107,7 +107,10 @@ def test_remainder_falls_with_the_square_of_the_step(path: str) -> None:
 
 @pytest.mark.parametrize("key", ["at", "volume", "dose"])
 def test_remainder_of_a_dose_in_the_centre(key: str) -> None:
-    assert_second_order(taylor_slopes(run("cells", *CENTRE), CELLS + key))
+    base, path = run("cells", *CENTRE), CELLS + key
+    # the volume moves the height by 1e-9 mm: at a change of 1/800 the remainder is 3e-14 of the height, which is round-off
+    wider = 4.0 if key == "volume" else 1.0
+    assert_second_order(taylor_slopes(base, path, [wider * h * nominal_values(base.study, [path])[path] for h in STEPS]))
 
 
 def event(path: str, value: str) -> str:

@@ -99,6 +99,10 @@ class ReducedModel:
     def __init__(self, forms: ReducedForms, readouts: Any, sizes: tuple[float, float], *, smooth: bool = False) -> None:
         self.forms, self.readouts, self.smooth = forms, readouts, smooth
         self.size_b, self.size_a = sizes
+        # under jit of their own the laws are traced once, and not for start, events, steps and their iterations anew
+        self._forces, self._stiffness = jax.jit(forms.forces), jax.jit(forms.stiffness)
+        self._balance, self._slope = jax.jit(forms.solute_balance), jax.jit(forms.solute_slope)
+        self._shape, self._readouts = jax.jit(forms.shape), jax.jit(functools.partial(forms.readouts, readouts))
         self.start = jax.jit(counted("reduced start", self._start))
         self.run = jax.jit(counted("reduced steps", self._run))
         self.settle = jax.jit(counted("reduced event", self._settle))
@@ -166,7 +170,7 @@ class ReducedModel:
         gag = state.pointwise[:, self.forms.full.gag]
 
         def residual(b: Any) -> Any:
-            return jax.vmap(functools.partial(self.forms.forces, t))(rows, gag, state.prestress, b)
+            return jax.vmap(functools.partial(self._forces, t))(rows, gag, state.prestress, b)
 
         renewed = functools.partial(self._stiffness_inverses, t, rows, state)
         return self._newton(residual, renewed, guess, state.inverse_b, active, GOAL_B * self.size_b)
@@ -174,10 +178,9 @@ class ReducedModel:
     def _nutrients(
         self, t: Tables, rows: Any, state: ReducedState, shape: Any, dt: Any, guess: Any, active: Any
     ) -> tuple[Any, ...]:
-        forms = self.forms
 
         def residual(a: Any) -> Any:
-            return jax.vmap(functools.partial(forms.solute_balance, t))(rows, shape, state.pointwise, state.d, a, dt)
+            return jax.vmap(functools.partial(self._balance, t))(rows, shape, state.pointwise, state.d, a, dt)
 
         renewed = functools.partial(self._solute_inverses, t, rows, state, shape, dt)
         return self._newton(residual, renewed, guess, state.inverse_a, active, GOAL_A * self.size_a)
@@ -197,28 +200,27 @@ class ReducedModel:
             jnp.zeros((lanes, b.shape[1], b.shape[1])), jnp.zeros((lanes, len(forms.model.cells), 4)),
             jnp.ones(lanes, dtype=bool), jnp.zeros(2, dtype=int), jnp.zeros(2, dtype=int),
         )  # fmt: skip
-        everyone, shape = jnp.ones(lanes, dtype=bool), jax.vmap(functools.partial(forms.shape, t))(b)
+        everyone, shape = jnp.ones(lanes, dtype=bool), jax.vmap(functools.partial(self._shape, t))(b)
         inverse_b = self._stiffness_inverses(t, rows, state, everyone, b, state.inverse_b)
         inverse_a = self._solute_inverses(t, rows, state, shape, jnp.zeros(lanes), everyone, a, state.inverse_a)
         return dataclasses.replace(state, inverse_a=inverse_a, inverse_b=inverse_b)
 
     def _stiffness_inverses(self, t: Tables, rows: Any, state: ReducedState, which: Any, b: Any, kept: Any) -> Any:
         gag = state.pointwise[:, self.forms.full.gag]
-        return _inverses(functools.partial(self.forms.stiffness, t), which, (rows, gag, state.prestress, b), kept)
+        return _inverses(functools.partial(self._stiffness, t), which, (rows, gag, state.prestress, b), kept)
 
     def _solute_inverses(
         self, t: Tables, rows: Any, state: ReducedState, shape: Any, dt: Any, which: Any, a: Any, kept: Any
     ) -> Any:
         given = (rows, shape, state.pointwise, state.d, a, dt)
-        return _inverses(functools.partial(self.forms.solute_slope, t), which, given, kept)
+        return _inverses(functools.partial(self._slope, t), which, given, kept)
 
     def _settle(self, t: Tables, rows: Any, state: ReducedState, happened: Any) -> ReducedState:
         """Equilibrium and solutes at rest in the lanes of ``happened``; no time passes, and no line leads across."""
-        forms = self.forms
-        before = jax.vmap(functools.partial(forms.shape, t))(state.b)
+        before = jax.vmap(functools.partial(self._shape, t))(state.b)
         b, inverse_b, fine, n_b, r_b = self._equilibrium(t, rows, state, state.b, happened)
         b = _masked(happened, b, state.b)
-        shape = jax.vmap(functools.partial(forms.shape, t))(b)
+        shape = jax.vmap(functools.partial(self._shape, t))(b)
         d = self._kept_amounts(t, rows, before, shape, state.d)
         moved = dataclasses.replace(state, b=b, d=_masked(happened, d, state.d), inverse_b=inverse_b)
         a, inverse_a, well, n_a, r_a = self._nutrients(t, rows, moved, shape, jnp.zeros(rows.shape[0]), state.a, happened)
@@ -270,7 +272,7 @@ class ReducedModel:
             state, shape = self._step(t, rows, state, shape, lengths[i])
             return state, shape, readouts.at[i].set(self._read(t, rows, state)), ledgers.at[i].set(state.ledger)
 
-        begin = (state, jax.vmap(functools.partial(self.forms.shape, t))(state.b), readouts, ledgers)
+        begin = (state, jax.vmap(functools.partial(self._shape, t))(state.b), readouts, ledgers)
         state, _, readouts, ledgers = jax.lax.fori_loop(0, count, one, begin)
         return state, readouts, ledgers
 
@@ -290,7 +292,7 @@ class ReducedModel:
         guess = weights[0] * state.b + weights[1] * state.older_b + weights[2] * state.oldest_b
         b, inverse_b, fine, n_b, r_b = self._equilibrium(t, rows, new, guess, active)
         b = _masked(active, b, state.b)
-        after = jax.vmap(functools.partial(forms.shape, t))(b)
+        after = jax.vmap(functools.partial(self._shape, t))(b)
         d = _masked(active, self._kept_amounts(t, rows, before, after, d), state.d)
         new = dataclasses.replace(
             new,
@@ -330,4 +332,4 @@ class ReducedModel:
 
     def _read(self, t: Tables, rows: Any, state: ReducedState) -> Any:
         """Readouts (lanes, readouts)."""
-        return jax.vmap(lambda *x: self.forms.readouts(self.readouts, t, *x))(rows, state.pointwise, state.a, state.d, state.b)
+        return jax.vmap(functools.partial(self._readouts, t))(rows, state.pointwise, state.a, state.d, state.b)
