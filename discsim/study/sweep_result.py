@@ -31,9 +31,7 @@ def open_sweep(folder: str | os.PathLike[str]) -> xr.DataTree:
     """
     place = Path(folder)
     manifest = load_manifest(place)
-    trees = [read_shard(path, manifest.sweep) for path in shard_paths(place / SHARDS)]
-    if not trees:
-        raise ResultError(f"{place}: no batch of this sweep is finished yet; discsim status shows how far it is")
+    trees = [read_shard(path, manifest.sweep) for path in _shards(place)]
     rows = _counting_rows([tree.coords["sample"].values for tree in trees])
     nominal = read_nominal(place)
     nodes = {"/": _joined([(tree.to_dataset(), kept) for tree, kept in zip(trees, rows, strict=True)])}
@@ -49,18 +47,26 @@ def open_sweep(folder: str | os.PathLike[str]) -> xr.DataTree:
 def open_ensemble(folder: str | os.PathLike[str]) -> Ensemble:
     """The sweep as arrays at the times of the study's table; numbers of a sample count where its status is good.
 
-    Raises ``ResultError`` like ``open_sweep``.
+    Of every shard only that is kept, so that a sweep of hundreds of thousands of runs can be looked at. Raises ``ResultError``
+    like ``open_sweep``.
     """
-    manifest = load_manifest(Path(folder))
-    tree = open_sweep(folder)
-    arms = {name: tree.children[name].to_dataset() for name in manifest.scenarios}
+    place = Path(folder)
+    manifest = load_manifest(place)
+    roots: list[xr.Dataset] = []
+    tables: dict[str, list[xr.Dataset]] = {name: [] for name in manifest.scenarios}
+    for path in _shards(place):
+        tree = read_shard(path, manifest.sweep)
+        roots.append(tree.to_dataset())
+        for name, found in tables.items():
+            found.append(_of_table(tree.children[name].to_dataset(), manifest))
+    rows = _counting_rows([root["sample"].values for root in roots])
+    root = _joined(list(zip(roots, rows, strict=True)))
+    arms = {name: _joined(list(zip(found, rows, strict=True))) for name, found in tables.items()}
     first = arms[manifest.scenarios[0]]
-    columns = _columns(first["time"].values, manifest.table_times)
     values: dict[str, dict[str, Floats]] = {}
     for name, arm in arms.items():
         good = np.isin(arm["status"].values, GOOD)[:, None]
-        values[name] = {readout: np.where(good, arm[readout].values[:, columns], np.nan) for readout in manifest.readouts}
-    root = tree.to_dataset()
+        values[name] = {readout: np.where(good, arm[readout].values, np.nan) for readout in manifest.readouts}
     inputs = [variable.values for name, variable in root.data_vars.items() if str(name).startswith(INPUT)]
     return Ensemble(
         title=manifest.title,
@@ -74,30 +80,51 @@ def open_ensemble(folder: str | os.PathLike[str]) -> Ensemble:
         status={name: arm["status"].values for name, arm in arms.items()},
         reasons={name: arm["failure_reason"].values for name, arm in arms.items()},
         inputs=swept_inputs(manifest, inputs),
-        bars=_bars(arms, manifest.readouts, columns),
+        bars=_bars(arms, manifest.readouts),
         engine=_engines(arms),
     )
 
 
-def _bars(arms: Mapping[str, xr.Dataset], readouts: Sequence[str], columns: list[int]) -> dict[str, dict[str, Floats]]:
-    """Half-widths of error of every readout of every scenario; nothing where no sample has any.
+def _shards(folder: Path) -> list[Path]:
+    """The shards of a sweep; raises ``ResultError`` where there is none."""
+    found = shard_paths(folder / SHARDS)
+    if not found:
+        raise ResultError(f"{folder}: no batch of this sweep is finished yet; discsim status shows how far it is")
+    return found
 
-    A sample without bars at any time is of full order: 0. Where one with bars has none at a time of the table, nothing vouches
-    for the number: infinite.
+
+def _barred(readouts: Sequence[str]) -> dict[str, str]:
+    """By readout the name of its bar, but for those that a readout of that name hides."""
+    return {readout: bar_name(readout) for readout in readouts if bar_name(readout) not in readouts}
+
+
+def _of_table(arm: xr.Dataset, manifest: Manifest) -> xr.Dataset:
+    """Readouts and bars of a scenario at the times of the table, status, reason and engine.
+
+    A sample with bars at some time vouches for nothing where it has none: infinite there; without any it stays NaN.
     """
-    present = {readout: bar_name(readout) for readout in readouts if bar_name(readout) not in readouts}
+    columns = _columns(arm["time"].values, manifest.table_times)
+    bars = [bar for bar in _barred(manifest.readouts).values() if bar in arm]
+    wanted = [name for name in (*manifest.readouts, *bars, "status", "failure_reason", ENGINE) if name in arm]
+    found = arm[wanted].isel(time=columns)
+    for bar in bars:
+        some = ~np.isnan(arm[bar].values).all(axis=1, keepdims=True)
+        found[bar] = found[bar].copy(data=np.where(some & np.isnan(found[bar].values), np.inf, found[bar].values))
+    return found
+
+
+def _bars(arms: Mapping[str, xr.Dataset], readouts: Sequence[str]) -> dict[str, dict[str, Floats]]:
+    """Half-widths of error of every readout of every scenario; nothing where no sample has any. Without one (NaN): 0."""
+    present = _barred(readouts)
     if not any(bar in arm for arm in arms.values() for bar in present.values()):
         return {}
     found: dict[str, dict[str, Floats]] = {}
     for name, arm in arms.items():
         good = np.isin(arm["status"].values, GOOD)[:, None]
-        found[name] = {}
-        for readout in readouts:
-            found[name][readout] = np.zeros((good.size, len(columns)))
-            if present.get(readout) in arm:
-                bars = arm[present[readout]].values
-                barred = good & ~np.isnan(bars).all(axis=1, keepdims=True)
-                found[name][readout] = np.where(barred, np.where(np.isnan(bars), np.inf, bars)[:, columns], 0.0)
+        found[name] = {readout: np.zeros_like(arm[readout].values) for readout in readouts}
+        for readout, bar in present.items():
+            if bar in arm:
+                found[name][readout] = np.where(good & ~np.isnan(arm[bar].values), arm[bar].values, 0.0)
     return found
 
 

@@ -21,7 +21,7 @@ from discsim.sweep.reduced.points import Tables
 ITERATIONS = 40
 GOAL_A, GOAL_B = 3e-5, 3e-4  # size of the last correction, over the usual size of the coefficients of solutes, displacement
 LEAST_SHARE = 2.0**-8  # of a correction; less far down means that a lane is stuck
-SLOW = 0.25  # a correction that shrinks by less than this asks for new slopes
+SLOW = 0.1  # a correction that shrinks by less asks for new slopes: they cost less than a whole batch that waits for a lane
 
 
 @jax.tree_util.register_dataclass

@@ -16,13 +16,13 @@ class TrainingRule:
     """
 
     displacement: float = 3e-3
-    solutes: float = 2e-4
+    solutes: float = 1e-4
     signals: float = 2e-3
     most_displacement: int = 24
     most_solutes: int = 22
     most_signals: int = 16
     further: float = 1.4
-    cubature: float = 4e-4
+    cubature: float = 6e-4
     most_points: int = 320
     snapshots: int = 200
     most_states: int = 1200
