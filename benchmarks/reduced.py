@@ -39,6 +39,7 @@ from discsim.sweep.engine import SweepEngine
 from discsim.sweep.reduced.engine import ReducedEngine, Training
 
 EXPERIMENT = Path(__file__).resolve().parents[1] / "experiments" / "cells_vs_gene" / "study.toml"
+COUNT = 48  # samples that are timed: as in a sweep, lanes of one scenario fill whole batches
 console = Console()
 
 
@@ -128,7 +129,7 @@ def main() -> None:
     study = study_of(arguments.mesh_level, arguments.samples)
     training = training_of(study)
     report = training.trained.report
-    full, reduced, problem = per_scenario(arguments.mesh_level, arguments.samples, 24)
+    full, reduced, problem = per_scenario(arguments.mesh_level, arguments.samples, COUNT)
     runs = int(report["training_runs"]) + int(report["calibration_runs"])
     overhead = runs * full + float(report["fit_seconds"]) + float(report["calibration_seconds"])
     console.print(
@@ -139,7 +140,7 @@ def main() -> None:
     if arguments.growth:
         finer = study_of(arguments.growth, arguments.samples)
         training_of(finer)
-        _, cost, _ = per_scenario(arguments.growth, arguments.samples, 24)
+        _, cost, _ = per_scenario(arguments.growth, arguments.samples, COUNT)
         console.print(f"mesh level {arguments.growth}: reduced {1e3 * cost:.3g} ms, {cost / reduced:.2f} times")
     whole_sweep(study, 2, 4 * 96)  # compiles what is not in the cache
     one, two = (whole_sweep(study, workers, arguments.samples) for workers in (1, 2))
