@@ -94,11 +94,12 @@ def _per_scenario(level: int, samples: int, count: int) -> tuple[float, float, f
 @dataclasses.dataclass
 class Swept:
     """A whole sweep: ``wall`` seconds, workers' start included; samples by engine; ``own``: seconds of a scenario of the reduced
-    engine, as the worker measured it."""
+    engine, as the worker measured it; ``left``: share of the scenarios that ran at full order."""
 
     wall: float
     engines: dict[str, int]
     own: float
+    left: float
 
 
 def whole_sweep(study: Study, workers: int, samples: int) -> Swept:
@@ -114,9 +115,9 @@ def whole_sweep(study: Study, workers: int, samples: int) -> Swept:
             for name, words in ensemble.engine.items()
         ]
         # compilation falls to the first batch of every worker: the median leaves it out
-        return Swept(
-            taken, dict(sweep_engines(sweep_counts(folder, load_manifest(folder)))), float(np.median(np.concatenate(seconds)))
-        )
+        own, left = np.median(np.concatenate(seconds)), np.mean([words != "reduced" for words in ensemble.engine.values()])
+        engines = sweep_engines(sweep_counts(folder, load_manifest(folder)))
+        return Swept(taken, dict(engines), float(own), float(left))
 
 
 def main() -> None:
@@ -149,7 +150,7 @@ def main() -> None:
         console.print(
             f"sweep of {scenarios} scenarios, {workers} process(es): {swept.wall:.1f} s in all; {1e3 * swept.own:.3g} ms a "
             f"scenario of the reduced engine: {scenarios * (swept.own + problem) / workers:.1f} s for all with their problems; "
-            f"samples by engine {swept.engines}"
+            f"{swept.left:.2%} of them at full order; samples by engine {swept.engines}"
         )
     console.print(f"two processes over one: {one.wall / two.wall:.2f} in all, {2.0 * one.own / two.own:.2f} of the computing")
 

@@ -126,6 +126,14 @@ def print_plan(plan: SweepPlan, console: Console) -> None:
         few = f"{plan.batches} batch{plural} of {plan.batch} samples {verb}"
         advice = f"; --batch {smaller} would give all of them work" if smaller < plan.batch else ""
         console.print(Text(f"{few} {plan.busy} of {plan.workers} workers busy{advice}"), soft_wrap=True)
+    if plan.training:
+        console.print(
+            Text(
+                f"--engine reduced: {plan.training} samples at full order once, to train; then each some hundred times as "
+                "fast, with an error bar, or at full order where that is too wide"
+            ),
+            soft_wrap=True,
+        )
     if plan.checked:
         console.print(Text(_check_words(plan)), soft_wrap=True)
 

@@ -75,7 +75,7 @@ class SweepPlan:
 
     ``batch``: samples of a batch, which one worker runs one after another; ``checked``: samples that [check] reruns, each in
     ``check_seconds`` of the reference engine (an estimate; nothing where it cannot be told from this engine's time); ``memory``:
-    GiB that a process held at most.
+    GiB that a process held at most; ``training``: samples that a reduced model would be made from, where one would pay (else 0).
     """
 
     samples: int
@@ -88,6 +88,7 @@ class SweepPlan:
     checked: int = 0
     check_seconds: float | None = None
     memory: float | None = None
+    training: int = 0
 
     @property
     def batches(self) -> int:
@@ -142,7 +143,24 @@ def plan_sweep(study: Study, scratch: Path, options: SweepOptions = AS_USUAL) ->
     startup = max(0.0, before + first - second)  # choosing the steps, which one worker does once, is small beside it
     checked = _checked(study, options, engine, samples)
     each = CHECK_RATIO * second if engine == DEFAULT_ENGINE and device == DEFAULT_DEVICE else None
-    return SweepPlan(samples, len(study.scenarios), batch, len(steps), count, startup, second / together, checked, each, memory)
+    training, arms = training_that_pays(study, engine, device, samples), len(study.scenarios)
+    seconds = second / together
+    return SweepPlan(samples, arms, batch, len(steps), count, startup, seconds, checked, each, memory, training)
+
+
+def training_that_pays(study: Study, engine: str, device: str, samples: int) -> int:
+    """Samples that a reduced model of the study takes, where there may be one and the sweep has at least twice as many."""
+    from discsim.study.train import CALIBRATION_SAMPLES, TRAINING_SAMPLES, place_of
+
+    count = TRAINING_SAMPLES + CALIBRATION_SAMPLES
+    if (engine, device) != (DEFAULT_ENGINE, DEFAULT_DEVICE) or samples < 2 * count:
+        return 0
+    # refused where the design moves the mesh or the calendar, or a file of a training is damaged: discsim train says which
+    try:
+        place_of(study)
+    except ValueError:
+        return 0
+    return count if all(arm.start == "preset" for arm in study.problem().arms) else 0
 
 
 def _checked(study: Study, options: SweepOptions, engine: str, samples: int) -> int:

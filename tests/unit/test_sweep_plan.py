@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import io
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from discsim.report.sweep_tables import print_plan
-from discsim.study.sweep_plan import SweepPlan
+from discsim.study.config import read_study
+from discsim.study.sweep_plan import SweepPlan, training_that_pays
+
+EXPERIMENT = Path(__file__).resolve().parents[2] / "experiments" / "cells_vs_gene" / "study.toml"
 
 
 def plan_of(samples: int, batch: int, workers: int, checked: int = 0) -> SweepPlan:
@@ -51,3 +55,22 @@ def test_forecast_tells_the_check_and_idle_workers() -> None:
     assert "check" not in plain and "--batch" not in plain and "memory" not in plain
     told = words(dataclasses.replace(plan_of(32, 16, 2), memory=1.25))
     assert "a process held up to 1.2 GiB of memory, 2.5 GiB in all with 2 workers (--memory limits each)" in told
+
+
+def test_forecast_of_a_large_sweep_names_the_reduced_engine(tmp_path: Path) -> None:
+    """Only where a reduced model of the study can be made, and where it would pay."""
+    assert "--engine reduced" not in words(plan_of(32, 16, 2))
+    assert "--engine reduced: 60 samples at full order once" in words(dataclasses.replace(plan_of(512, 16, 2), training=60))
+    text = EXPERIMENT.read_text()
+    assert "[design.vary]" in text
+    file = tmp_path / "study.toml"
+    file.write_text(text)
+    study = read_study(file, ["disc.mesh_level=1"])
+    assert training_that_pays(study, "sweep", "cpu", 256) == 60
+    assert training_that_pays(study, "sweep", "cpu", 64) == 0
+    assert training_that_pays(study, "reduced", "cpu", 256) == 0 and training_that_pays(study, "sweep", "gpu", 256) == 0
+    file.write_text(
+        text.replace("[design.vary]", '[design.vary]\n"scenarios.cells.therapy.0.at" = { low = "0 day", high = "30 day" }')
+    )
+    moving = read_study(file, ["disc.mesh_level=1"])
+    assert training_that_pays(moving, "sweep", "cpu", 256) == 0
