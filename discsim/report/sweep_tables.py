@@ -120,6 +120,9 @@ def print_plan(plan: SweepPlan, console: Console) -> None:
         console.print(
             Text(f"a process held up to {plan.memory:.1f} GiB of memory, {total} (--memory limits each)"), soft_wrap=True
         )
+    if plan.disk is not None:
+        size = f"{plan.disk / 1e9:.1f} GB" if plan.disk >= 1e9 else f"{plan.disk / 1e6:.1f} MB"
+        console.print(Text(f"about {size} on disk"))
     if plan.busy < plan.workers:
         smaller = -(-plan.samples // plan.workers)
         plural, verb = ("es", "keep") if plan.batches > 1 else ("", "keeps")

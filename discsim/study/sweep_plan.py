@@ -17,6 +17,7 @@ from discsim.study.executor import Died, Task
 from discsim.study.faults import VARIABLE
 from discsim.study.study import Study
 from discsim.study.sweep_accepted import Again
+from discsim.study.sweep_disk import disk_bytes
 from discsim.study.sweep_folder import LOG, SweepError
 from discsim.study.sweep_pool import Workers, cores
 from discsim.study.sweep_worker import Setup, Trouble, choose_steps, time_samples
@@ -75,7 +76,8 @@ class SweepPlan:
 
     ``batch``: samples of a batch, which one worker runs one after another; ``checked``: samples that [check] reruns, each in
     ``check_seconds`` of the reference engine (an estimate; nothing where it cannot be told from this engine's time); ``memory``:
-    GiB that a process held at most; ``training``: samples that a reduced model would be made from, where one would pay (else 0).
+    GiB that a process held at most; ``disk``: bytes of all shards (an estimate); ``training``: samples that a reduced model would
+    be made from, where one would pay (else 0).
     """
 
     samples: int
@@ -88,6 +90,7 @@ class SweepPlan:
     checked: int = 0
     check_seconds: float | None = None
     memory: float | None = None
+    disk: float | None = None
     training: int = 0
 
     @property
@@ -138,14 +141,15 @@ def plan_sweep(study: Study, scratch: Path, options: SweepOptions = AS_USUAL) ->
         steps = told(workers.run_one(Task("steps", choose_steps)), "choosing the step list")
         before = time.perf_counter() - began
         measured = workers.run_one(Task("time", time_samples, (tuple(range(together)), steps)))
-        first, second, memory = told(measured, "the first sample")
+        timed = told(measured, "the first sample")
     count = options.workers or len(cores())
-    startup = max(0.0, before + first - second)  # choosing the steps, which one worker does once, is small beside it
+    startup = max(0.0, before + timed.first - timed.second)  # choosing the steps, which one worker does once, is small beside it
     checked = _checked(study, options, engine, samples)
-    each = CHECK_RATIO * second if engine == DEFAULT_ENGINE and device == DEFAULT_DEVICE else None
+    each = CHECK_RATIO * timed.second if engine == DEFAULT_ENGINE and device == DEFAULT_DEVICE else None
     training, arms = training_that_pays(study, engine, device, samples), len(study.scenarios)
-    seconds = second / together
-    return SweepPlan(samples, arms, batch, len(steps), count, startup, seconds, checked, each, memory, training)
+    seconds, memory = timed.second / together, timed.memory
+    disk = disk_bytes(study, design, timed.records, steps, scratch, samples, batch)
+    return SweepPlan(samples, arms, batch, len(steps), count, startup, seconds, checked, each, memory, disk, training)
 
 
 def training_that_pays(study: Study, engine: str, device: str, samples: int) -> int:

@@ -185,10 +185,13 @@ def solve_samples(samples: tuple[int, ...], steps: tuple[float, ...], pieces: in
     all and no shard holds."""
 
     def solved(setup: Setup, model: _Model) -> list[list[ArmRecord]]:
-        rows = _solved(setup, model, samples, steps, pieces)
-        return [[dataclasses.replace(record, points=None, cells=None, cell_regions=None) for record in row] for row in rows]
+        return _without_mesh(_solved(setup, model, samples, steps, pieces))
 
     return _tried(solved)
+
+
+def _without_mesh(rows: list[list[ArmRecord]]) -> list[list[ArmRecord]]:
+    return [[dataclasses.replace(record, points=None, cells=None, cell_regions=None) for record in row] for row in rows]
 
 
 def collect_sample(sample: int, steps: tuple[float, ...], path: Path) -> bool | Trouble:
@@ -208,16 +211,28 @@ def collect_sample(sample: int, steps: tuple[float, ...], path: Path) -> bool | 
     return _tried(collected)
 
 
-def time_samples(samples: tuple[int, ...], steps: tuple[float, ...]) -> tuple[float, float, float] | Trouble:
-    """Seconds of a first run of some samples (with all that is compiled) and of a second one; most GiB that the process held."""
+@dataclasses.dataclass(frozen=True)
+class Timed:
+    """Some samples run twice: ``first`` (s, with all that is compiled), ``second`` (s); ``memory``: most GiB that the process
+    held; ``records`` of the second run."""
 
-    def timed(setup: Setup, model: _Model) -> tuple[float, float, float]:
+    first: float
+    second: float
+    memory: float
+    records: list[list[ArmRecord]]
+
+
+def time_samples(samples: tuple[int, ...], steps: tuple[float, ...]) -> Timed | Trouble:
+    """A first run of some samples (with all that is compiled) and a second one."""
+
+    def timed(setup: Setup, model: _Model) -> Timed:
         taken = []
         for _ in range(2):
             began = time.perf_counter()
-            _solved(setup, model, samples, steps)
+            rows = _solved(setup, model, samples, steps)
             taken.append(time.perf_counter() - began)
-        return taken[0], taken[1], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts KiB
+        held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts KiB
+        return Timed(taken[0], taken[1], held, _without_mesh(rows))
 
     return _tried(timed)
 

@@ -389,6 +389,10 @@ def test_plan(experiment: Path) -> None:
     assert done.exit_code == 0, done.output
     assert "10 samples x 2 scenarios in 3 batches, 5 steps each" in done.stdout and "core-hours" in done.stdout
     assert not (experiment.parent / "s").exists()
+    forecast = re.search(r"about ([\d.]+) (MB|GB) on disk", done.stdout)
+    assert forecast is not None and sweep(experiment).exit_code == 0
+    held = sum(path.stat().st_size for path in (experiment.parent / "s" / "shards").iterdir())
+    assert 0.5 * held < float(forecast[1]) * (1e6 if forecast[2] == "MB" else 1e9) < 2.0 * held
 
 
 def test_ctrl_c_keeps_what_is_done_and_the_same_command_resumes(experiment: Path, orders: Path) -> None:

@@ -53,6 +53,7 @@ def test_forecast_tells_the_check_and_idle_workers() -> None:
     assert "reruns 8 samples x 2 scenarios, about 4 min more (estimated)" in text and "--no-check" in text
     plain = words(plan_of(32, 16, 2))
     assert "check" not in plain and "--batch" not in plain and "memory" not in plain
+    assert "about 2.5 MB on disk" in words(dataclasses.replace(plan_of(32, 16, 2), disk=2.5e6))
     told = words(dataclasses.replace(plan_of(32, 16, 2), memory=1.25))
     assert "a process held up to 1.2 GiB of memory, 2.5 GiB in all with 2 workers (--memory limits each)" in told
 
