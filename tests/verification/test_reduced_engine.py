@@ -386,7 +386,8 @@ def test_derivatives(training: Training, reduced: ReducedEngine, monkeypatch: py
         return course_of(problem, problem.arms[1], model.kernels, training.steps, training.records)
 
     tangents = Tangents(model, course(middle))
-    monkeypatch.setattr(online, "GOAL", 1e-9)
+    monkeypatch.setattr(online, "GOAL_A", 1e-9)
+    monkeypatch.setattr(online, "GOAL_B", 1e-9)
     points = model.doses.points
     tight = Reduced(model.kernels, points, Deposits(model.kernels.discretisation), training.trained, lanes=1)
     for column in range(3):
