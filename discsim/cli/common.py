@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import enum
+import errno
 import functools
 import os
 import signal
@@ -22,6 +23,12 @@ if TYPE_CHECKING:
     from discsim.problem.engine import Engine
 
 BAD_INPUT, FAILED_ARMS, ENVIRONMENT, MISMATCH, NO_EVIDENCE, INTERRUPTED = 2, 3, 4, 5, 6, 130
+# What the system says of a path that a user named, not of a fault in discsim.
+UNUSABLE_PATH = {
+    errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS,
+}  # fmt: skip
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT}
+PATH_SHOWN = 120  # characters of a path in a message
 PLAIN_WIDTH = 320  # columns of a table that is not shown on a terminal
 
 
@@ -108,6 +115,10 @@ def judged(error: Exception) -> tuple[int, str]:
     if isinstance(error, OSError) and isinstance(place, str) and Path(place).is_relative_to(cache_folder()):
         remedy = "set XDG_CACHE_HOME to a folder that you may write to, with room"
         return ENVIRONMENT, f"{place}: compiled forms cannot be kept there ({error.strerror}); {remedy}"
+    if isinstance(error, OSError) and place is not None and error.errno in UNUSABLE_PATH | NO_ROOM:
+        path = os.fsdecode(place)
+        named = path if len(path) <= PATH_SHOWN else f"{path[:PATH_SHOWN]}..."
+        return ENVIRONMENT if error.errno in NO_ROOM else BAD_INPUT, f"{named}: cannot be used ({error.strerror})"
     reason = next(iter(str(error).splitlines()), "") or "no message"
     return 1, f"{type(error).__name__}: {reason}\nunexpected; discsim --debug COMMAND ... shows where"
 

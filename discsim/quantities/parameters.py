@@ -90,7 +90,10 @@ class Parameter:
             value = units.parse(given, self.internal)
         except units.UnitError as error:
             raise ParameterError(f"{where}: {error}") from None
-        low, high = self.bounds_of(region)
+        try:
+            low, high = self.bounds_of(region)
+        except units.UnitError as error:
+            raise ParameterError(f"{where}: bounds and default differ in kind: {error}") from None
         slack = 1e-9 * max(abs(low), abs(high))
         if not low - slack <= value <= high + slack:
             shown = self.bounds if isinstance(self.bounds, tuple) else self.bounds[region or next(iter(self.bounds))]
@@ -129,8 +132,11 @@ def param(
 ) -> Any:
     """Declare a parameter as a class attribute (typed ``Any`` so that laws may use it as a number).
 
-    Raises ``ParameterError`` for an evidence word that is none of ``EVIDENCE_WORDS``.
+    Raises ``ParameterError`` for an evidence word that is none of ``EVIDENCE_WORDS`` and for a source that says nothing.
     """
+    for text in source.values() if isinstance(source, Mapping) else (source,):
+        if not text.strip():
+            raise ParameterError(f'param({default!r}): source is empty; a DOI, whose data, or "assumed"')
     for word in evidence.values() if isinstance(evidence, Mapping) else (evidence,):
         if word not in EVIDENCE_WORDS:
             raise ParameterError(f"param({default!r}): evidence {word!r} is none of {', '.join(EVIDENCE_WORDS)}")

@@ -5,7 +5,10 @@ Each method is traced on its own, so that the message names it; nothing is compi
 
 from __future__ import annotations
 
+import sys
+import traceback
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discsim.biology.mechanism import Composition, Mechanism, law_methods
@@ -41,7 +44,7 @@ def _mistakes(composition: Composition, mechanism: Mechanism) -> Iterator[Mistak
         try:
             result = _trace(mechanism, method)
         except Exception as error:  # whatever a law of the user's does with a traced number
-            yield Mistake(where, Shown(_told(error)), *_way_out(error))
+            yield Mistake(where, Shown(_told(error, mechanism)), *_way_out(error))
             continue
         if method in ("rates", "diffusivities", "boundaries"):
             yield from _wrong_keys(composition, mechanism, method, result)
@@ -108,13 +111,20 @@ def _diffusing(composition: Composition) -> set[str]:
     return found
 
 
-def _told(error: Exception) -> str:
-    """An error in a line; JAX's own words on traced numbers run over pages."""
+def _told(error: Exception, mechanism: Mechanism) -> str:
+    """An error in a line, and where in the user's file; JAX's own words on traced numbers run over pages."""
     if _branches(error):
         return "a Python branch on a value of the disc"
     if type(error).__name__ == "TracerArrayConversionError":
         return "a call of numpy (or of another library) on a value of the disc"
-    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '') or 'no message'}"
+    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '') or 'no message'}{_line_of(error, mechanism)}"
+
+
+def _line_of(error: Exception, mechanism: Mechanism) -> str:
+    """The last line of the mechanism's own file that ran."""
+    file = getattr(sys.modules.get(type(mechanism).__module__), "__file__", None)
+    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
+    return f" ({Path(file).name}, line {lines[-1]})" if file and lines else ""
 
 
 def _branches(error: Exception) -> bool:

@@ -7,6 +7,8 @@ import keyword
 import re
 from pathlib import Path
 
+LONGEST_NAME = 60  # it is part of names of files, and of columns
+
 _MODULE = '''"""TITLE: what happens, in which cells or matrix, and who has seen it.
 
     d(native cells)/dt = -rate x acid,   acid = max(7 - pH, 0) / 0.5
@@ -109,6 +111,10 @@ def write_mechanism(name: str, folder: Path, taken: set[str]) -> list[Path]:
         raise ValueError(
             f"{name!r} is no name of a mechanism; lower-case letters, digits and _ from a letter on, such as il1_decay"
         )
+    if len(name) > LONGEST_NAME:
+        raise ValueError(f"{name[:12]}... has {len(name)} letters; a name of a mechanism has {LONGEST_NAME} at most")
+    if folder.exists() and not folder.is_dir():
+        raise ValueError(f"--folder {folder}: a file; name a folder")
     if name in taken:
         raise ValueError(f"a mechanism {name!r} is there already (discsim mechanisms); choose another name")
     if importlib.util.find_spec(name) is not None and not (folder / f"{name}.py").exists():

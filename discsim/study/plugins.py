@@ -9,13 +9,16 @@ import contextlib
 import importlib
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from discsim.biology.mechanism import Mechanism
 from discsim.biology.mechanisms import CATALOGUE
+from discsim.quantities.parameters import ParameterError
 
+PACKAGE = Path(__file__).parents[1]
 _WORD = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*", re.ASCII)
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
@@ -50,11 +53,24 @@ def mechanism_class(word: str, folder: Path | None = None) -> type[Mechanism]:
         with _folder_on_path(folder):
             found: Any = getattr(importlib.import_module(module), name, None)
     except (Exception, SystemExit) as error:  # whatever a module of the user's does when it is imported
-        raise PluginError(f"importing {module} failed: {type(error).__name__}: {error}") from error
+        raise PluginError(f"importing {module} failed: {type(error).__name__}: {error}{_line_of(error)}") from error
     if not (isinstance(found, type) and issubclass(found, Mechanism)):
         raise PluginError(f"{module} holds no mechanism {name}")
     _check(found)
     return found
+
+
+def _line_of(error: BaseException) -> str:
+    """Where the user's code was when the error arose; nothing for a mistake of syntax, which says it itself."""
+    if isinstance(error, SyntaxError):
+        return ""
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if not _of_machinery(one.filename)]
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+
+
+def _of_machinery(filename: str) -> bool:
+    """Whether a file is discsim's own or Python's import system."""
+    return filename.startswith("<frozen importlib") or Path(filename).is_relative_to(PACKAGE) or importlib.__file__ == filename
 
 
 def _check(cls: type[Mechanism]) -> None:
@@ -64,7 +80,11 @@ def _check(cls: type[Mechanism]) -> None:
         raise PluginError(f"{cls.__name__}.name is {cls.name!r}, which a mechanism that ships has already")
     try:
         cls()
-    except Exception as error:  # a default without unit, bounds of another dimension
+        for parameter in cls.parameters().values():
+            parameter.value(parameter.default)
+    except ParameterError as error:  # off its bounds, bounds of another dimension
+        raise PluginError(str(error)) from None
+    except Exception as error:  # a default without unit
         raise PluginError(f"{cls.__name__} cannot be made: {type(error).__name__}: {error}") from error
 
 

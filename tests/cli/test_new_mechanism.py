@@ -40,6 +40,7 @@ def test_what_is_written_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         ("lambda", "no name of a mechanism"),
         ("nutrition", "a mechanism 'nutrition' is there already"),
         ("numpy", "a Python module 'numpy' is there already"),
+        ("a" * 300, "has 300 letters"),
     ],
 )
 def test_names_that_cannot_be(name: str, reason: str, tmp_path: Path) -> None:
@@ -60,3 +61,9 @@ def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = call("mechanisms", "new", "il1_decay", "--folder", tmp_path / "file" / "mine")
     assert done.exit_code == 4 and "cannot be written to" in done.stderr
+
+
+def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    done = call("mechanisms", "new", "il1_decay", "--folder", tmp_path / "file")
+    assert done.exit_code == 2 and done.stderr.endswith("file: a file; name a folder\n") and "Errno" not in done.stderr

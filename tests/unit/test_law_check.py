@@ -25,7 +25,7 @@ from discsim.quantities.parameters import param
 class Own(Mechanism):
     name = "own"
     {regions}
-    rate = param("0.3 1/year", bounds=("0 1/year", "2 1/year"), source="my data", evidence="{evidence}")
+    rate = param("{default}", bounds=("0 1/year", "{highest}"), source="{source}", evidence="{evidence}")
 
     @local
     def acid(self, ph):
@@ -41,6 +41,9 @@ class Own(Mechanism):
 GOOD = {
     "top": "",
     "regions": "",
+    "default": "0.3 1/year",
+    "highest": "2 1/year",
+    "source": "my data",
     "evidence": "assumed",
     "acid": "return jnp.maximum(7.0 - ph, 0.0)",
     "rates": '{loss("cell_density"): self.rate * acid}',
@@ -94,7 +97,10 @@ def test_good_laws_pass(call: Call) -> None:
         ({"acid": "return 1.0 if ph < 7.0 else 0.0"}, ("own_laws:Own.acid", "branch", "jnp.where")),
         ({"acid": "return max(7.0 - ph, 0.0)"}, ("own_laws:Own.acid", "branch", "jnp.where")),
         ({"acid": "return np.maximum(7.0 - ph, 0.0)"}, ("own_laws:Own.acid", "numpy", "jnp.maximum")),
-        ({"acid": "return jnp.maximun(7.0 - ph, 0.0)"}, ("own_laws:Own.acid", "AttributeError", "maximun")),
+        (
+            {"acid": "return jnp.maximun(7.0 - ph, 0.0)"},
+            ("own_laws:Own.acid", "AttributeError", "maximun", "(own_laws.py, line 17)"),
+        ),
         ({"acid": "7.0 - ph"}, ("own_laws:Own.acid", "None", "return the value")),
         ({"rates": '{loss("cel_density"): acid}'}, ("own_laws:Own.rates", "cel_density", "no such field", "cell_density")),
         ({"rates": '{"gagg": acid}'}, ("own_laws:Own.rates", "gagg", "no such field")),
@@ -110,7 +116,11 @@ def test_good_laws_pass(call: Call) -> None:
         ({"regions": "regions = ()"}, ("regions", "nothing", "NP, inner_AF, outer_AF, CEP")),
         ({"top": "sys.exit(0)"}, ("own_laws:Own", "SystemExit")),
         ({"evidence": "guess"}, ("own_laws:Own", "'guess'", "measured, model, recalled, assumed")),
-        ({"top": "raise RuntimeError('boom')"}, ("own_laws:Own", "boom")),
+        ({"top": "raise RuntimeError('boom')"}, ("own_laws:Own", "boom", "(own_laws.py, line 6)")),
+        ({"default": "0.3 parsec/year"}, ("own_laws:Own", "own.rate: bounds and default differ in kind")),
+        ({"highest": "2 MPa"}, ("own_laws:Own", "own.rate: bounds and default differ in kind")),
+        ({"default": "3 1/year"}, ("own_laws:Own", "own.rate", "outside its bounds 0 1/year to 2 1/year")),
+        ({"source": " "}, ("own_laws:Own", "source is empty", "(own_laws.py, line 11)")),
     ],
 )
 def test_a_law_that_no_engine_can_use_is_one_line(call: Call, changed: dict[str, str], words: tuple[str, ...]) -> None:
