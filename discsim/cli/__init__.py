@@ -6,6 +6,8 @@ Exit codes: 0 well, 1 an error of discsim itself, 2 bad input, 3 finished with f
 
 from __future__ import annotations
 
+import io
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -66,6 +68,9 @@ def main(
 ) -> None:
     """Which repair helps this disc: cells, genes, both, or neither?"""
     Settings.debug = debug
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what a terminal cannot write is shown as an escape, and ends nothing
+            stream.reconfigure(errors="backslashreplace")
 
 
 @app.command()

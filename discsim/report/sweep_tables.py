@@ -39,7 +39,8 @@ def print_sweep(ensemble: Ensemble, total: int, console: Console) -> None:
         console.print(Text(f"{readout}{shown_unit}: median [{SPREAD[0]:g} % .. {SPREAD[1]:g} %]", style="bold"))
         console.print(_spread_table(ensemble, readout))
     print_failures(failures(ensemble), console)
-    console.print(Text("which scenario is better, in which discs, how sure: discsim compare"))
+    if len(ensemble.scenarios) > 1:
+        console.print(Text("which scenario is better, in which discs, how sure: discsim compare"))
 
 
 def _spread_table(ensemble: Ensemble, readout: str) -> Table:

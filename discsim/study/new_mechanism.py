@@ -90,6 +90,9 @@ use = ["nutrition", "cell_fate", "matrix_turnover", "NAME:CLASS"]
 
 [scenarios.untreated]
 
+[scenarios.cells]           # a second arm, for discsim compare
+therapy = [{ kind = "stem_cell_injection", dose = "6e6 cell" }]
+
 [readouts]
 use = ["native_cells_nucleus", "gag_nucleus", "ph_min"]
 

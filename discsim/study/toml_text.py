@@ -41,6 +41,11 @@ def read_text(path: str | os.PathLike[str]) -> str:
         raise _fault(source, f"a file that cannot be read ({reason})", "a TOML file") from None
     if len(content) > LARGEST_FILE:
         raise _fault(source, "a larger file", f"at most {LARGEST_FILE // 1000} kB", "is this an experiment file?")
+    return decoded(content, source)
+
+
+def decoded(content: bytes, source: Path) -> str:
+    """The content of a file as text; raises ``ConfigError`` where it is no UTF-8."""
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
 import numpy as np
 
-import discsim
 from discsim.fem.engine import FemEngine
 from discsim.problem.engine import Engine
 from discsim.problem.problem import Problem
@@ -22,18 +20,17 @@ from discsim.study.config import read_study
 from discsim.study.design import draw, sample_study
 from discsim.sweep.engine import SweepEngine
 from discsim.vv.registry import Case, Row
+from discsim.vv.shipped import shipped_experiment
 
-EXPERIMENT = Path(discsim.__file__).resolve().parents[1] / "experiments" / "cells_vs_gene" / "study.toml"
 RELATIVE, ABSOLUTE = 1e-3, 0.005
 
 
 def samples_of_the_experiment(count: int, mesh_level: int, years: float) -> tuple[Problem, list[Problem]]:
     """The shipped experiment at its nominal values, and the first samples of its own design; a shorter one where asked."""
-    if not EXPERIMENT.is_file():
-        raise FileNotFoundError(f"{EXPERIMENT}: this case reads the experiment in the repository; run it from a checkout")
+    experiment = shipped_experiment()
     times = ", ".join(f'"{share * years:g} year"' for share in (0.0, 0.1, 0.5, 1.0))
     changes = [f"disc.mesh_level={mesh_level}", f"design.samples={count}", "check.samples=1"]
-    study = read_study(EXPERIMENT, [*changes, f'duration="{years:g} year"', f"output.times=[{times}]"])
+    study = read_study(experiment, [*changes, f'duration="{years:g} year"', f"output.times=[{times}]"])
     design = draw(study)
     return _bare(study.problem()), [_bare(sample_study(study, design, i).problem()) for i in range(count)]
 
