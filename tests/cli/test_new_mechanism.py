@@ -29,7 +29,8 @@ def test_what_is_written_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     tested = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240)
     assert tested.returncode == 0 and "2 passed" in tested.stdout, tested.stdout
     study = read_study(folder / "il1_decay.toml", allow_plugin=True)
-    assert [m.name for m in study.problem().composition.mechanisms][-1] == "il1_decay"
+    assert "il1_decay" in [mechanism.name for mechanism in study.problem().composition.mechanisms]
+    assert len(study.scenarios) == 2, "discsim compare, which a sweep of it is for, needs two"
     sys.modules.pop("il1_decay", None)
 
 
@@ -67,3 +68,9 @@ def test_a_folder_that_is_a_file(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     done = call("mechanisms", "new", "il1_decay", "--folder", tmp_path / "file")
     assert done.exit_code == 2 and done.stderr.endswith("file: a file; name a folder\n") and "Errno" not in done.stderr
+
+
+def test_a_folder_whose_name_the_terminal_cannot_write(tmp_path: Path) -> None:
+    done = call("mechanisms", "new", "il1_decay", "--folder", tmp_path / "\udcff")
+    assert done.exit_code == 0 and "\\udcff" in done.stdout, done.output
+    assert len(list((tmp_path / "\udcff").iterdir())) == 3

@@ -99,7 +99,7 @@ def test_good_laws_pass(call: Call) -> None:
         ({"acid": "return np.maximum(7.0 - ph, 0.0)"}, ("own_laws:Own.acid", "numpy", "jnp.maximum")),
         (
             {"acid": "return jnp.maximun(7.0 - ph, 0.0)"},
-            ("own_laws:Own.acid", "AttributeError", "maximun", "(own_laws.py, line 17)"),
+            ("own_laws:Own.acid", "AttributeError", "(own_laws.py, line 17)"),
         ),
         ({"acid": "7.0 - ph"}, ("own_laws:Own.acid", "None", "return the value")),
         ({"rates": '{loss("cel_density"): acid}'}, ("own_laws:Own.rates", "cel_density", "no such field", "cell_density")),

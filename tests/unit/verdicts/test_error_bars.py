@@ -270,6 +270,13 @@ def test_tables_of_a_sweep_have_bars_and_engines_where_it_has_them(ten: Ensemble
     assert "computed by" not in text_of(lambda console: print_sweep(ten, 10, console))
 
 
+def test_a_sweep_of_one_scenario_is_not_sent_to_compare(ten: Ensemble) -> None:
+    names = ten.scenarios
+    alone = dataclasses.replace(ten, values={names[0]: ten.values[names[0]]}, status={names[0]: ten.status[names[0]]})
+    assert "discsim compare" in text_of(lambda console: print_sweep(ten, 10, console))
+    assert len(alone.scenarios) == 1 and "discsim compare" not in text_of(lambda console: print_sweep(alone, 10, console))
+
+
 # --- sensitivity --------------------------------------------------------------------------------------------------------
 
 
