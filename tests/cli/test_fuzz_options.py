@@ -25,6 +25,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
+import discsim.study.environment as environment
 import discsim.study.optimise as optimise_module
 import discsim.study.study as study_module
 import discsim.study.sweep_run as sweep_run
@@ -32,7 +33,6 @@ import discsim.study.sweep_worker as sweep_worker
 from discsim.cli import app
 from discsim.problem.engine import Engine
 from discsim.study.config import read_study
-from discsim.study.environment import Check
 from discsim.study.executor import Executor, Task, no_limit
 from discsim.study.result import Result
 from discsim.study.sweep_plan import SweepOptions
@@ -43,7 +43,7 @@ FAKES = Path(__file__).parents[1] / "fakes"
 SAMPLES = 3
 EXIT_CODES = {0, 2, 3, 4, 5, 6, 130}  # README.md; 1 is an error of discsim itself
 MOST_LINES, MOST_CHARACTERS = 40, 4000  # of what is told on standard error
-QUICK = settings(max_examples=150, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=50, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
 LONG = settings(max_examples=4000, deadline=None, database=None, suppress_health_check=list(HealthCheck))
 
 # No "/" in random text: nothing may be written outside of the folder that a command runs in.
@@ -185,10 +185,11 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         patch.setattr(Workers, "__init__", stop)
         patch.setattr(study_module, "make_engine", lambda name, **keywords: Stopping())
         patch.setattr(optimise_module._Search, "run", stop)
+        patch.setattr(environment, "checks", list)
         for name, content in {
             "discsim.fem.tabulate": {"tabulate": stop},
             "discsim.vv.registry": {"groups": dict, "cases": list, "run": stop},
-            "discsim.study.machine_checks": {"machine_checks": lambda: [Check("disk", False, "none", "make room")]},
+            "discsim.study.machine_checks": {"machine_checks": lambda: [environment.Check("disk", False, "none", "make room")]},
         }.items():
             module = types.ModuleType(name)
             vars(module).update(content)
