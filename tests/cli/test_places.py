@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from discsim.cli import app
+from discsim.cli.common import judged
 from discsim.study import environment
 
 TEXT = """
@@ -48,3 +51,15 @@ def test_no_gpu_leaves_nothing_behind(study: Path, tmp_path: Path, monkeypatch: 
     done = CliRunner().invoke(app, ["sweep", str(study), "--device", "gpu", "-o", str(tmp_path / "a" / "b")])
     assert done.exit_code == 4 and "--device cpu" in done.stderr and len(done.stderr.splitlines()) == 1
     assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize(("number", "code"), [(errno.EACCES, 2), (errno.ENAMETOOLONG, 2), (errno.ENOTDIR, 2), (errno.ENOSPC, 4)])
+def test_what_the_system_says_of_a_path_is_no_error_of_discsim(number: int, code: int) -> None:
+    found, message = judged(OSError(number, os.strerror(number), "x" * 300))
+    assert found == code and os.strerror(number) in message and len(message) < 200
+    assert judged(OSError(errno.EBADF, "Bad file descriptor"))[0] == 1, "not of a path"
+
+
+def test_a_name_that_no_folder_can_have(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, ["status", str(tmp_path / ("x" * 300))])
+    assert done.exit_code == 2 and "File name too long" in done.stderr and len(done.stderr.splitlines()) == 1
