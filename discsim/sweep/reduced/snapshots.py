@@ -88,7 +88,8 @@ def collect(engine: SweepEngine, problem: Problem, steps: tuple[float, ...], cou
                 **{name: _stacked([getattr(states[i], name)[0] for i in kept]) for name in STATE},
                 prestress=np.asarray(run.model.prestress[0]),
                 times=times,
-                readouts=np.array([record.readouts[readout.name] for readout in problem.readouts]).T,
+                # of an arm that failed before its first state there are none
+                readouts=np.array([record.readouts.get(readout.name, []) for readout in problem.readouts]).T,
                 status=record.status.value,
                 seconds=float(record.seconds.get("total", np.nan)),
             )
