@@ -50,7 +50,10 @@ def compare(
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write comparison.txt, comparison.json and pictures here.")
     ] = None,
 ) -> None:
-    """Which arm, by how much, in which discs, how sure: a verdict for each readout."""
+    """Which arm, by how much, in which discs, how sure: a verdict for each readout.
+
+    Example: discsim compare out/cells_vs_gene --readout gag_nucleus --time "10 year"
+    """
     from discsim.report.verdict import print_comparison
     from discsim.study import verdict
     from discsim.study.check import load_confirmation
@@ -83,7 +86,10 @@ def sensitivity(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Which inputs each readout, and each arm's difference from the first, depends on, beside a dummy input."""
+    """Which inputs each readout, and each arm's difference from the first, depends on, beside a dummy input.
+
+    Example: discsim sensitivity out/cells_vs_gene --readout gag_nucleus
+    """
     from discsim.report.sensitivity import print_sensitivities
     from discsim.study.sensitivity import Holes, sensitivities, sensitivities_to_json
     from discsim.study.verdict import VerdictError

@@ -20,7 +20,10 @@ def register(app: typer.Typer) -> None:
 @vv_app.command("list")
 @guarded
 def vv_list() -> None:
-    """Groups and cases."""
+    """Groups and cases.
+
+    Example: discsim vv list
+    """
     groups = _registry().groups()
     for group, cases in groups.items():
         typer.echo(group)
@@ -34,7 +37,10 @@ def vv_run(
     names: Annotated[list[str] | None, typer.Argument(metavar="[GROUP]...", help="Groups or cases; all where left out.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out slow cases.")] = False,
 ) -> None:
-    """Run cases and compare their numbers with what is expected."""
+    """Run cases and compare their numbers with what is expected.
+
+    Example: discsim vv run transport --quick
+    """
     from discsim.report.outcomes import print_outcome
 
     registry = _registry()
