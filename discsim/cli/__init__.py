@@ -23,6 +23,7 @@ from discsim.cli.common import (
     Plugin,
     Settings,
     Stop,
+    Words,
     experiment_name,
     guarded,
     make_console,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="discsim",
+    cls=Words,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,

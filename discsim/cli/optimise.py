@@ -38,7 +38,12 @@ def optimise(
         list[str], typer.Option("--over", metavar="PATH", help="Number that is sought, as in design.vary; may be given again.")
     ],
     maximise: Annotated[
-        str | None, typer.Option("--maximise", metavar="NAME@TIME", help='Readout at an output time: gag_nucleus@"10 year".')
+        str | None,
+        typer.Option(
+            "--maximise",
+            metavar="NAME@TIME",
+            help='Readout at an output time: gag_nucleus@"10 year"; the last where @TIME is left out.',
+        ),
     ] = None,
     minimise: Annotated[str | None, typer.Option("--minimise", metavar="NAME@TIME", help="The same, the least of it.")] = None,
     subject_to: Annotated[

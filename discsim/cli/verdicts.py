@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from discsim.cli.common import BAD_INPUT, FAILED_ARMS, Stop, guarded, make_console, show_error
+from discsim.cli.common import BAD_INPUT, FAILED_ARMS, Stop, guarded, make_console, show_error, writable_folder
 
 if TYPE_CHECKING:
     from discsim.study.check import Confirmation
@@ -60,6 +60,8 @@ def compare(
     from discsim.study.held import held_assumptions
 
     ensemble = _ensemble(folder)
+    if out is not None:  # before anything is computed and printed
+        writable_folder(out)
     held = held_assumptions(folder, [one.path for one in ensemble.inputs])
     try:
         confirmation = load_confirmation(folder)

@@ -42,6 +42,7 @@ def vv_run(
     Example: discsim vv run transport --quick
     """
     from discsim.report.outcomes import print_outcome
+    from discsim.study.messages import nearest
 
     registry = _registry()
     groups = registry.groups()
@@ -49,7 +50,11 @@ def vv_run(
     chosen: dict[str, Any] = {}
     for name in names or groups:
         if name not in groups and name not in cases:
-            raise Stop(BAD_INPUT, f"no group or case {name!r}; groups are {', '.join(groups)}")
+            found = nearest(name, [*groups, *cases])
+            meant = f"; did you mean {found}?" if found else ""
+            raise Stop(
+                BAD_INPUT, f"no group or case {name!r}; groups are {', '.join(groups)}; discsim vv list names the cases{meant}"
+            )
         chosen |= {case.name: case for case in groups.get(name, [cases.get(name)])}
     console, unexpected = make_console(), []
     running = [case for case in chosen.values() if not (quick and case.slow)]
