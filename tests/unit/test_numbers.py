@@ -231,7 +231,7 @@ def test_event_takes_what_earlier_ones_set() -> None:
             {"scenarios.cells.therapy.0.dos": 1e6},
             "scenarios.cells.therapy.0.dos",
             "an unknown path",
-            "did you mean scenarios.cells.therapy.0.dose?",
+            "scenarios.cells.therapy.0.dose, ",
         ),
         ({"scenarios.sells.therapy.0.dose": 1e6}, "scenarios.sells.therapy.0.dose", "an unknown path", "scenarios.cells"),
         ({"nutrition.ph_law": 1.0}, "nutrition.ph_law", "ph_law", "the path of a number"),
