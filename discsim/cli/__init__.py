@@ -25,6 +25,7 @@ from discsim.cli.common import (
     Plugin,
     Settings,
     Stop,
+    Words,
     experiment_name,
     guarded,
     make_console,
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(
     name="discsim",
+    cls=Words,
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -83,7 +85,10 @@ def validate(
         bool, typer.Option("--resolved", help="Write the file with every default, unit and override in it, and nothing else.")
     ] = False,
 ) -> None:
-    """Check an experiment file and tell every mistake at once."""
+    """Check an experiment file and tell every mistake at once.
+
+    Example: discsim validate experiments/cells_vs_gene/study.toml --set disc.grade=1
+    """
     from discsim.study.acting import idle_volumes
     from discsim.study.config import read_study
     from discsim.study.law_check import check_laws
@@ -120,7 +125,10 @@ def run(
     error_estimate: Annotated[bool, typer.Option(help="State the error by mesh and steps, from two more coarse runs.")] = True,
     plugin: Plugin = False,
 ) -> None:
-    """Solve every scenario once at its nominal values: table, result.nc and pictures."""
+    """Solve every scenario once at its nominal values: table, result.nc and pictures.
+
+    Example: discsim run experiments/cells_vs_gene/study.toml --set disc.mesh_level=1 --out out/coarse
+    """
     from discsim.report.tables import print_summary
     from discsim.study.config import read_study
     from discsim.study.law_check import check_laws
@@ -211,7 +219,10 @@ sweep.register(app)
 @app.command()
 @guarded
 def doctor() -> None:
-    """Whether this machine can run a study."""
+    """Whether this machine can run a study.
+
+    Example: discsim doctor
+    """
     from discsim.study.environment import checks
     from discsim.study.machine_checks import machine_checks
 

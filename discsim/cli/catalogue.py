@@ -10,7 +10,7 @@ import typer
 
 from discsim.cli.common import BAD_INPUT, ENVIRONMENT, Format, Stop, guarded, make_console
 
-mechanisms_app = typer.Typer(invoke_without_command=True, help="What every mechanism reads, changes and is based on.")
+mechanisms_app = typer.Typer(invoke_without_command=True)
 
 
 def register(app: typer.Typer) -> None:
@@ -27,7 +27,10 @@ def params(
         str | None, typer.Option(help="Only this mechanism, therapy, disc, materials, loading or solver.")
     ] = None,
 ) -> None:
-    """Every parameter: default, unit, bounds, evidence, source."""
+    """Every parameter: default, unit, bounds, evidence, source.
+
+    Example: discsim params --grade 3 --mechanism nutrition --format csv
+    """
     from discsim.report.catalogue import print_parameters, write_parameters
     from discsim.study.catalogue import declared_parameters
 
@@ -44,7 +47,10 @@ def params(
 @mechanisms_app.callback()
 @guarded
 def mechanisms(context: typer.Context) -> None:
-    """What every mechanism reads, changes and is based on."""
+    """What every mechanism reads, changes and is based on.
+
+    Example: discsim mechanisms
+    """
     if context.invoked_subcommand is not None:
         return
     from discsim.report.catalogue import print_mechanisms
@@ -78,7 +84,10 @@ def new(
 
 
 def fields() -> None:
-    """Fields, drives and point quantities with their units."""
+    """Fields, drives and point quantities with their units.
+
+    Example: discsim fields
+    """
     from discsim.report.catalogue import print_fields
     from discsim.study.catalogue import field_entries
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.console import Console
 from rich.text import Text
+from typer.core import TyperGroup
 
 from discsim.study.folder_files import RESULT_FILE
 
@@ -60,6 +61,30 @@ Override = Annotated[
 Plugin = Annotated[
     bool, typer.Option("--allow-plugin", help="Import mechanisms of other modules that the file names; this runs their code.")
 ]
+OfSweep = Annotated[
+    bool, typer.Option("--sweep", help="Of a folder that holds a run and a sweep: the sweep. The run where left out.")
+]
+
+
+class Words(TyperGroup):
+    """The commands; refuses an empty word before any of them begins.
+
+    Most often a shell variable that is not set, and ``--out ""`` would be the folder one stands in.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line."""
+        for number, word in enumerate(args):
+            before = args[number - 1] if number else ""
+            if not word:
+                place = before if before.startswith("-") else f"word {number + 1} of the command"
+            elif word.startswith("--") and word.endswith("=") and word.count("=") == 1:
+                place = word[:-1]
+            else:
+                continue
+            show_error(f'{place}: given ""; allowed: a value; is a variable of the shell not set?')
+            raise typer.Exit(BAD_INPUT)
+        return super().parse_args(ctx, args)
 
 
 def show_error(message: str) -> None:
@@ -119,7 +144,7 @@ def judged(error: Exception) -> tuple[int, str]:
         path = os.fsdecode(place)
         named = path if len(path) <= PATH_SHOWN else f"{path[:PATH_SHOWN]}..."
         return ENVIRONMENT if error.errno in NO_ROOM else BAD_INPUT, f"{named}: cannot be used ({error.strerror})"
-    reason = next(iter(str(error).splitlines()), "") or "no message"
+    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
     return 1, f"{type(error).__name__}: {reason}\nunexpected; discsim --debug COMMAND ... shows where"
 
 

@@ -27,7 +27,7 @@ def explore(
     overrides: Override = None,
     plugin: Plugin = False,
 ) -> None:
-    """A page on this machine: sliders for the numbers of [design.vary]; curves with error bars, a field, the certificate.
+    """A page on this machine: sliders for the numbers of design.vary; curves with error bars, a field, the certificate.
 
     The reduced model of the study draws it, so discsim train comes first. Ctrl-C ends it.
     Example: discsim explore experiments/cells_vs_gene/study.toml

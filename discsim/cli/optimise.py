@@ -1,4 +1,4 @@
-"""The best dose, place volume or time of a therapy, under constraints."""
+"""The best dose, place, volume or time of a therapy, under constraints."""
 
 from __future__ import annotations
 
@@ -35,10 +35,15 @@ def optimise(
     file: Experiment,
     scenario: Annotated[str, typer.Option("--scenario", metavar="NAME", help="Scenario whose readouts count.")],
     over: Annotated[
-        list[str], typer.Option("--over", metavar="PATH", help="Number that is sought, as in [design.vary]; may be given again.")
+        list[str], typer.Option("--over", metavar="PATH", help="Number that is sought, as in design.vary; may be given again.")
     ],
     maximise: Annotated[
-        str | None, typer.Option("--maximise", metavar="NAME@TIME", help='Readout at an output time: gag_nucleus@"10 year".')
+        str | None,
+        typer.Option(
+            "--maximise",
+            metavar="NAME@TIME",
+            help='Readout at an output time: gag_nucleus@"10 year"; the last where @TIME is left out.',
+        ),
     ] = None,
     minimise: Annotated[str | None, typer.Option("--minimise", metavar="NAME@TIME", help="The same, the least of it.")] = None,
     subject_to: Annotated[
@@ -64,7 +69,7 @@ def optimise(
     overrides: Override = None,
     plugin: Plugin = False,
 ) -> None:
-    """The best dose, place volume or time of a therapy under constraints, by gradients.
+    """The best dose, place, volume or time of a therapy under constraints, by gradients.
 
     Example: discsim optimise experiments/cells_vs_gene/study.toml --scenario cells --maximise gag_nucleus@"10 year"
     --over scenarios.cells.therapy.0.dose --subject-to "glucose_min >= 0.5 mM" --at-all-times

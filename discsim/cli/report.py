@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from discsim.cli.common import BAD_INPUT, Stop, guarded
+from discsim.cli.common import BAD_INPUT, OfSweep, Stop, guarded, show_error, writable_folder
 from discsim.study.folder_files import PAGE_FILE, RESULT_FILE
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def report(
     out: Annotated[
         Path | None, typer.Option("--out", "-o", metavar="FILE", help="The page; report.html in the folder where left out.")
     ] = None,
+    of_sweep: OfSweep = False,
 ) -> None:
     """One self-contained HTML page: question, methods, numbers, verdict, limits, what is assumed, what failed.
 
@@ -31,17 +32,22 @@ def report(
     from discsim.study.store import write_text_file
     from discsim.study.sweep_folder import is_sweep
 
-    sweep = path.is_dir() and is_sweep(path) and not (path / RESULT_FILE).exists()
-    page = _sweep_page(path) if sweep else _run_page(path / RESULT_FILE if path.is_dir() else path)
     target = out or (path if path.is_dir() else path.parent) / PAGE_FILE
     if target.is_dir():
         raise Stop(BAD_INPUT, f"{target}: is a folder; name a file such as {target / PAGE_FILE}")
+    if out is not None:  # before anything is drawn
+        writable_folder(target.parent)
+    sweeps, runs = path.is_dir() and is_sweep(path), not path.is_dir() or (path / RESULT_FILE).exists()
+    about_sweep = of_sweep or (sweeps and not runs)
+    page = _sweep_page(path) if about_sweep else _run_page(path / RESULT_FILE if path.is_dir() else path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         write_text_file(target, page.html)
     except OSError as error:
         raise Stop(BAD_INPUT, f"{target}: cannot be written ({error.strerror})") from None
     typer.echo(f"report in {target}")
+    if sweeps and runs and not of_sweep:
+        show_error(f"the report is about the run; {path} holds a sweep too: --sweep reports that")
 
 
 def _run_page(path: Path) -> Page:

@@ -60,6 +60,8 @@ def reproduce(
         raise Stop(BAD_INPUT, f"--tier {tier}: there is {', '.join(reproduction.TIERS)}")
     if update and not reason.strip():
         raise Stop(BAD_INPUT, '--update: say why the kept numbers change, with --reason "..."')
+    if reason and not update:  # else one would think that the numbers were kept
+        raise Stop(BAD_INPUT, "--reason: is for --update, which keeps new numbers; give both or neither")
     if update and (against is not None or overrides):
         raise Stop(BAD_INPUT, "--update keeps the numbers of the experiment as it stands; leave out --against and --set")
     file = place / STUDY_FILE if place.is_dir() else place

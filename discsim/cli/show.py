@@ -10,7 +10,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from discsim.cli.common import BAD_INPUT, Stop, guarded, make_console, show_error
+from discsim.cli.common import BAD_INPUT, OfSweep, Stop, guarded, make_console, show_error
 from discsim.study.folder_files import RESULT_FILE
 
 
@@ -26,6 +26,7 @@ def show(
     provenance: Annotated[
         bool, typer.Option("--provenance", help="Where it came from: code, experiment, lock file, versions, machine.")
     ] = False,
+    of_sweep: OfSweep = False,
 ) -> None:
     """The table of a result, or of a sweep so far.
 
@@ -38,12 +39,12 @@ def show(
     sweeps, runs = path.is_dir() and is_sweep(path), not path.is_dir() or (path / RESULT_FILE).exists()
     if sample is not None:
         _show_sample(path, sample)
-    elif sweeps and not runs:
+    elif of_sweep or (sweeps and not runs):
         _show_sweep(path, csv, provenance)
     else:
         _show_result(path / RESULT_FILE if path.is_dir() else path, csv, provenance)
-    if sweeps and runs and sample is None:
-        show_error(f"{path} holds a sweep too: discsim status, discsim compare")
+    if sweeps and runs and sample is None and not of_sweep:
+        show_error(f"{path} holds a sweep too: --sweep shows it; discsim status, discsim compare")
 
 
 def _show_result(path: Path, csv: str | None, provenance: bool) -> None:

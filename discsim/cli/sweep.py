@@ -123,6 +123,10 @@ def sweep(
         raise Stop(BAD_INPUT, f"--device {device}: there is {', '.join(DEVICES)}")
     folder = out if out is not None else Path("out") / experiment_name(file)
     again = _again(retry, restart)
+    if again and plan:
+        raise Stop(BAD_INPUT, f"--plan times a whole sweep; leave --{again} failed out")
+    if again:
+        _need_sweep(folder, f"--{again} failed")
     ways = [name for name, given in (("--branch", branch), ("--extend", extend), ("--force", force)) if given]
     if len(ways) > 1:
         raise Stop(
@@ -164,6 +168,16 @@ def _again(retry: str | None, restart: str | None) -> Again:
     if retry and restart:
         raise Stop(BAD_INPUT, "--retry failed runs failed samples as before, --restart failed with shorter steps: one of them")
     return "retry" if retry else "restart" if restart else ""
+
+
+def _need_sweep(folder: Path, option: str) -> None:
+    """Refuse to take up a sweep that is not there: a mistyped folder must not begin one of hours."""
+    from discsim.study.sweep_folder import is_sweep
+
+    if not is_sweep(folder):
+        raise Stop(
+            BAD_INPUT, f"{option}: no sweep lies in {folder}; name its folder with --out, or leave {option} out to begin one"
+        )
 
 
 def _branched(study: Study, folder: Path, options: SweepOptions) -> tuple[Path, SweepOptions]:

@@ -24,7 +24,10 @@ def tabulate(
     overrides: Override = None,
     plugin: Plugin = False,
 ) -> None:
-    """Write what the sweep engine needs of the meshes of an experiment; those that are shipped have it already."""
+    """Write what the sweep engine needs of the meshes of an experiment; those that are shipped have it already.
+
+    Example: discsim tabulate study.toml --out tables
+    """
     from discsim.problem.tables import keep
     from discsim.study.config import read_study
 

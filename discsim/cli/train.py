@@ -48,7 +48,7 @@ def train(
     overrides: Override = None,
     plugin: Plugin = False,
 ) -> None:
-    """Make the reduced model of a study from full-order runs over its [design.vary]; discsim sweep --engine reduced uses it.
+    """Make the reduced model of a study from full-order runs over its table design.vary; discsim sweep --engine reduced uses it.
 
     The same command again resumes after an interruption. Example: discsim train experiments/cells_vs_gene/study.toml
     """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from discsim.cli.common import BAD_INPUT, FAILED_ARMS, Stop, guarded, make_console, show_error
+from discsim.cli.common import BAD_INPUT, FAILED_ARMS, Stop, guarded, make_console, show_error, writable_folder
 
 if TYPE_CHECKING:
     from discsim.study.check import Confirmation
@@ -50,13 +50,18 @@ def compare(
         Path | None, typer.Option("--out", "-o", metavar="DIR", help="Write comparison.txt, comparison.json and pictures here.")
     ] = None,
 ) -> None:
-    """Which arm, by how much, in which discs, how sure: a verdict for each readout."""
+    """Which arm, by how much, in which discs, how sure: a verdict for each readout.
+
+    Example: discsim compare out/cells_vs_gene --readout gag_nucleus --time "10 year"
+    """
     from discsim.report.verdict import print_comparison
     from discsim.study import verdict
     from discsim.study.check import load_confirmation
     from discsim.study.held import held_assumptions
 
     ensemble = _ensemble(folder)
+    if out is not None:  # before anything is computed and printed
+        writable_folder(out)
     held = held_assumptions(folder, [one.path for one in ensemble.inputs])
     try:
         confirmation = load_confirmation(folder)
@@ -83,7 +88,10 @@ def sensitivity(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Which inputs each readout, and each arm's difference from the first, depends on, beside a dummy input."""
+    """Which inputs each readout, and each arm's difference from the first, depends on, beside a dummy input.
+
+    Example: discsim sensitivity out/cells_vs_gene --readout gag_nucleus
+    """
     from discsim.report.sensitivity import print_sensitivities
     from discsim.study.sensitivity import Holes, sensitivities, sensitivities_to_json
     from discsim.study.verdict import VerdictError

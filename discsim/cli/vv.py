@@ -20,7 +20,10 @@ def register(app: typer.Typer) -> None:
 @vv_app.command("list")
 @guarded
 def vv_list() -> None:
-    """Groups and cases."""
+    """Groups and cases.
+
+    Example: discsim vv list
+    """
     groups = _registry().groups()
     for group, cases in groups.items():
         typer.echo(group)
@@ -34,8 +37,12 @@ def vv_run(
     names: Annotated[list[str] | None, typer.Argument(metavar="[GROUP]...", help="Groups or cases; all where left out.")] = None,
     quick: Annotated[bool, typer.Option("--quick", help="Leave out slow cases.")] = False,
 ) -> None:
-    """Run cases and compare their numbers with what is expected."""
+    """Run cases and compare their numbers with what is expected.
+
+    Example: discsim vv run transport --quick
+    """
     from discsim.report.outcomes import print_outcome
+    from discsim.study.messages import nearest
 
     registry = _registry()
     groups = registry.groups()
@@ -43,7 +50,11 @@ def vv_run(
     chosen: dict[str, Any] = {}
     for name in names or groups:
         if name not in groups and name not in cases:
-            raise Stop(BAD_INPUT, f"no group or case {name!r}; groups are {', '.join(groups)}")
+            found = nearest(name, [*groups, *cases])
+            meant = f"; did you mean {found}?" if found else ""
+            raise Stop(
+                BAD_INPUT, f"no group or case {name!r}; groups are {', '.join(groups)}; discsim vv list names the cases{meant}"
+            )
         chosen |= {case.name: case for case in groups.get(name, [cases.get(name)])}
     console, unexpected = make_console(), []
     running = [case for case in chosen.values() if not (quick and case.slow)]

@@ -82,7 +82,7 @@ def factor(unit: str, target: str) -> float:
         zero = float(ureg.Quantity(0.0, unit).to(target).magnitude)
     except pint.DimensionalityError:
         raise UnitError(
-            f"got {unit!r} [{ureg.Unit(unit).dimensionality}], want a unit of {target!r} [{ureg.Unit(target).dimensionality}]"
+            f"got {unit!r} {ureg.Unit(unit).dimensionality}, want a unit of {target!r} {ureg.Unit(target).dimensionality}"
         ) from None
     except (pint.PintError, AssertionError, AttributeError, SyntaxError, TypeError, ValueError, tokenize.TokenError) as error:
         unknown = f" ({error})" if isinstance(error, pint.UndefinedUnitError) else ""

@@ -281,7 +281,10 @@ class _Reader:
             seconds.add(time)
             texts.append(str(text))
         if late:
-            self.complaints.add(f"output.{key}", late, f"0 day to {self.duration}", "after the end of the simulated time")
+            remedy = f"set output.{key} to times of the run too, or lengthen duration"
+            self.complaints.add(
+                f"output.{key}", late, f"0 day to {self.duration}", f"after the end of the simulated time; {remedy}"
+            )
         return texts
 
     def _solver(self) -> Table:

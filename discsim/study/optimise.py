@@ -1,4 +1,4 @@
-"""The best dose, place volume or time of a therapy under constraints, by gradients of the whole simulation.
+"""The best dose, place, volume or time of a therapy under constraints, by gradients of the whole simulation.
 
     maximise r(p) with low <= p <= high and r_j(p, t) >= limit_j (or <=) at each time t asked for
 

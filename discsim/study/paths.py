@@ -214,8 +214,9 @@ def find_in(
     if key in owner.choices and not region:
         complaints.add(where, given, "the path of a number", f"{key} is a choice by name")
     elif key not in owner.parameters or (region and region not in owner.parameters[key].regions):
-        known = list(_all_paths([owner], regions=bool(region)))
-        _unknown(where, given, known, f"{owner.label}.{rest}", complaints)
+        front = f"{owner.label}." if label else given.removesuffix(rest)  # of a therapy: the path as one writes it
+        known = [name.replace(f"{owner.label}.", front, 1) for name in _all_paths([owner], regions=bool(region))]
+        _unknown(where, given, known, f"{front}{rest}", complaints)
     elif changing and key in owner.fixed:
         complaints.add(where, given, "parameters of mechanisms and loading", f"{owner.label}.{key} cannot change in time")
     else:

@@ -83,7 +83,7 @@ def read_tree(path: str | os.PathLike[str]) -> xr.DataTree:
     """Read a result into memory; raises ``ResultError`` for a missing, foreign, damaged or newer file."""
     source = Path(path)
     if not source.exists():
-        raise ResultError(f"{source}: no such file")
+        raise ResultError(f"{source}: no such file; name the folder that discsim run or discsim sweep wrote to")
     if source.is_dir():
         raise ResultError(f"{source}: a folder; name the result file in it")
     try:

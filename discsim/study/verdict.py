@@ -20,6 +20,7 @@ from discsim.study.directions import Direction, direction_of
 from discsim.study.ensemble import Ensemble, Floats, SweptInput
 from discsim.study.error_bars import bars_at, engine_counts, finite, mean_within, quantiles_within, share_within, undecided
 from discsim.study.flips import Flip, find_flip
+from discsim.study.messages import nearest
 from discsim.study.orders import RESOLUTION as RESOLUTION
 from discsim.study.orders import OrderShare, order_shares, orders_of
 from discsim.study.orders import order_of as order_of
@@ -232,7 +233,9 @@ def failures(ensemble: Ensemble, rows: Bools | None = None) -> tuple[Failed, ...
 def check_readout(ensemble: Ensemble, name: str) -> None:
     """Raises ``VerdictError`` for a readout that the ensemble does not hold."""
     if name not in ensemble.units:
-        raise VerdictError(f"readout: given {name!r}; allowed: {', '.join(ensemble.units)}")
+        found = nearest(name, list(ensemble.units))
+        meant = f"; did you mean {found}?" if found else ""
+        raise VerdictError(f"readout: given {name!r}; allowed: {', '.join(ensemble.units)}{meant}")
 
 
 def time_index(ensemble: Ensemble, time: float) -> int:
@@ -240,8 +243,8 @@ def time_index(ensemble: Ensemble, time: float) -> int:
     hits = np.flatnonzero(np.isclose(ensemble.times, time, rtol=_TIME_TOLERANCE, atol=1e-3))
     if not hits.size:
         year = 365.25 * 86400.0
-        allowed = ", ".join(f"{at / year:.6g}" for at in ensemble.times)
-        raise VerdictError(f"time: given {time / year:.6g} year; allowed: {allowed} (year)")
+        allowed = ", ".join(dict.fromkeys(f'"{at / year:.6g} year"' for at in ensemble.times))
+        raise VerdictError(f'time: given "{time / year:.6g} year"; allowed: {allowed}, the output times of the sweep')
     return int(hits[-1])
 
 

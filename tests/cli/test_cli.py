@@ -97,6 +97,17 @@ def test_validate_imports_no_jax(tiny: Path) -> None:
     assert done.stdout.splitlines()[-1] == "0 False False", done.stderr
 
 
+def test_a_time_after_the_end_says_what_to_set(tiny: Path) -> None:
+    done = call("validate", str(tiny), "--set", 'output.times=["0 day", "1 year"]')
+    assert done.exit_code == 2
+    assert "set output.times to times of the run too, or lengthen duration" in done.stderr
+
+
+def test_a_wrong_unit_shows_dimensions_in_single_brackets(tiny: Path) -> None:
+    done = call("validate", str(tiny), "--set", 'duration="1 mm"')
+    assert done.exit_code == 2 and "got 'mm' [length], want a unit of 's' [time]" in done.stderr
+
+
 def test_override_goes_through_the_same_checks(tiny: Path) -> None:
     assert call("validate", str(tiny), "--set", "disc.grade=1").exit_code == 0
     done = call("validate", str(tiny), "--set", "scenarios.cells.therapy.0.dose=6 mm")
@@ -155,6 +166,10 @@ def test_params_of_one_mechanism() -> None:
         (("params", "--grade", "9"), "disc.grade: 9 has no preset"),
         (("params", "--mechanism", "nutritoin"), "'nutritoin' has no parameters; there are disc, "),
         (("vv", "run", "nonsense"), "no group or case 'nonsense'"),
+        (("vv", "run", "transpor"), "did you mean transport?"),
+        (("run", "study.toml", "--out", ""), '--out: given ""; allowed: a value'),
+        (("run", "study.toml", "--out="), '--out: given ""; allowed: a value'),
+        (("validate", ""), 'word 2 of the command: given ""; allowed: a value'),
         (("show", "nowhere.nc"), "nowhere.nc"),
         (("validate", "nowhere.toml"), "nowhere.toml"),
     ],
@@ -379,7 +394,7 @@ def test_interruption_gives_exit_130_and_writes_nothing(tiny: Path, monkeypatch:
 
 def test_unexpected_error_is_one_line_unless_debug(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
-        raise RuntimeError("a hole\nin the floor")
+        raise RuntimeError("\n  a hole\nin the floor")  # as of libraries that begin with an empty line
 
     monkeypatch.setattr("discsim.cli._solve", broken)
     done = call("run", str(tiny), "--out", str(tiny.parent / "o"))

@@ -106,6 +106,7 @@ def test_updates_keep_their_history(experiment: Path) -> None:
     ("options", "message"),
     [
         ((), "no golden result"),
+        (("--reason", "x"), "is for --update"),
         (("--update",), "say why the kept numbers change"),
         (("--update", "--reason", "x", "--set", "disc.grade=1"), "as it stands"),
         (("--tier", "T9"), "there is T1, T2, T3"),

@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -228,6 +229,39 @@ def test_faults_on_purpose_of_the_environment(experiment: Path, monkeypatch: pyt
     done = sweep(experiment)
     assert done.exit_code == 3 and "faults on purpose, as DISCSIM_FAULT asks: kill@3" in done.stderr
     assert "sample 3: untreated: crashed" in done.stdout
+
+
+def test_a_folder_with_a_run_and_a_sweep_shows_either(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``run`` and ``sweep`` write to the same folder where ``--out`` is left out."""
+    assert sweep(experiment).exit_code == 0
+    folder = experiment.parent / "s"
+    (folder / "result.nc").touch()
+    assert call("show", folder).exit_code == 2  # the run, which is damaged here
+    shown = call("show", folder, "--sweep", "--csv", "-")
+    assert shown.exit_code == 0 and "sample" in shown.stdout.splitlines()[0]
+    assert call("report", folder, "--sweep", "-o", folder / "s.html").exit_code == 0
+    assert "Verdicts" in (folder / "s.html").read_text()
+    monkeypatch.setattr("discsim.cli.report._run_page", lambda path: SimpleNamespace(html=""))
+    done = call("report", folder)
+    assert done.exit_code == 0 and "about the run" in done.stderr and "--sweep" in done.stderr
+
+
+def test_a_page_that_cannot_be_kept_is_told_before_it_is_drawn(experiment: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn: list[Path] = []
+    monkeypatch.setattr("discsim.cli.report._run_page", drawn.append)
+    for target in (experiment.parent, experiment / "page.html"):
+        assert call("report", experiment, "-o", target).exit_code == 2
+    assert drawn == []
+
+
+@pytest.mark.parametrize("option", ["--retry", "--restart"])
+def test_failed_samples_are_not_looked_for_where_no_sweep_lies(experiment: Path, option: str) -> None:
+    """A mistyped folder must not begin a sweep."""
+    done = sweep(experiment, option, "failed")
+    assert done.exit_code == 2 and f"{option} failed: no sweep lies in" in done.stderr
+    assert not (experiment.parent / "s").exists()
+    done = sweep(experiment, option, "failed", "--plan")
+    assert done.exit_code == 2 and "--plan times a whole sweep" in done.stderr
 
 
 def test_what_happened_to_a_sample(experiment: Path, orders: Path) -> None:

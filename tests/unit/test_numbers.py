@@ -227,6 +227,12 @@ def test_event_takes_what_earlier_ones_set() -> None:
             "an unknown path",
             "nutrition.endplate_clearance",
         ),
+        (
+            {"scenarios.cells.therapy.0.dos": 1e6},
+            "scenarios.cells.therapy.0.dos",
+            "an unknown path",
+            "scenarios.cells.therapy.0.dose, ",
+        ),
         ({"scenarios.sells.therapy.0.dose": 1e6}, "scenarios.sells.therapy.0.dose", "an unknown path", "scenarios.cells"),
         ({"nutrition.ph_law": 1.0}, "nutrition.ph_law", "ph_law", "the path of a number"),
         ({"disc.height": 2.0}, "disc.height", '"2.0 mm"', "4 mm to 13 mm"),

@@ -228,7 +228,7 @@ def test_times_are_found_and_the_value_after_an_event_counts(make_ensemble: Make
     ("arguments", "words"),
     [
         ({"readouts": ["cells"]}, r"readout: given 'cells'; allowed: viable_cells, gag_nucleus"),
-        ({"times": [3.0 * YEAR]}, r"time: given 3 year; allowed: 10 \(year\)"),
+        ({"times": [3.0 * YEAR]}, r'time: given "3 year"; allowed: "10 year", the output times'),
         ({"margins": {"viable_cells": -1.0}}, r"margin of viable_cells: given -1.0; allowed: zero or more"),
         ({"margins": {"height": 1.0}}, r"readout: given 'height'"),
     ],

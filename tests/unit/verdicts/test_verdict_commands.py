@@ -147,8 +147,11 @@ def test_holes_end_with_3_and_the_remedies(call: Callable[..., Result], holed: E
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("compare", "--readout", "viable"), "readout: given 'viable'; allowed: viable_cells, gag_nucleus, oxygen_min"),
-        (("compare", "--time", "3 year"), "time: given 3 year; allowed: 10 (year)"),
+        (
+            ("compare", "--readout", "viable_cell"),
+            "readout: given 'viable_cell'; allowed: viable_cells, gag_nucleus, oxygen_min; did you mean viable_cells?",
+        ),
+        (("compare", "--time", "3 year"), 'time: given "3 year"; allowed: "10 year"'),
         (("compare", "--time", "10"), '--time: \'10\' has no unit; write for example "10 s"; write a time such as "10 year"'),
         (("compare", "--margin", "viable_cells"), "--margin: given 'viable_cells'; allowed: READOUT=NUMBER"),
         (("compare", "--margin", "viable_cells=-1"), "--margin: given 'viable_cells=-1'; allowed: READOUT=NUMBER"),
