@@ -1,6 +1,7 @@
 """The user's own laws in a study, traced once without an engine: one that no engine could use is told before one starts.
 
-Each method is traced on its own, so that the message names it; nothing is compiled and no number is computed.
+Each method is traced on its own, so that the message names it; nothing is compiled. Then their rates are worked out
+at a few states.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from discsim.biology.mechanism import Composition, Mechanism, law_methods
 from discsim.biology.mechanisms import CATALOGUE
 from discsim.disc.mesh import OPEN_SURFACES
+from discsim.study.law_values import wrong_values
 from discsim.study.messages import ConfigError, Mistake, Shown, names, shown
 from discsim.study.plugins import PluginError, word_of
 
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 
 
 def check_laws(study: Study) -> None:
-    """Trace every law of the user's own mechanisms; raises ``ConfigError`` with a line for each that no engine can use.
+    """Trace every law of the user's own mechanisms, then look at their rates at a few states (``law_values``); raises
+    ``ConfigError`` with a line for each that no engine can use.
 
     Those that ship are traced by the tests; without any others nothing needs JAX here.
     """
@@ -34,6 +37,9 @@ def check_laws(study: Study) -> None:
     if not found:
         without = [name for name in composition.of_kind("solute", "signal") if name not in _diffusing(composition)]
         found = [Mistake("mechanisms.use", Shown(f"field {n!r}"), "a mechanism that gives its diffusivity") for n in without]
+    if not found:
+        rated = [mechanism for mechanism in own if "rates" in law_methods(mechanism)]
+        found = [m for mechanism in rated for m in wrong_values(study.problem(), mechanism, _where(mechanism, "rates"))]
     if found:
         raise ConfigError(found, "the laws")
 

@@ -33,7 +33,7 @@ class Own(Mechanism):
 
         {acid}
 
-    def rates(self, acid):
+    def rates(self, acid, oxygen):
         return {rates}
 
     {more}
@@ -126,6 +126,31 @@ def test_good_laws_pass(call: Call) -> None:
 def test_a_law_that_no_engine_can_use_is_one_line(call: Call, changed: dict[str, str], words: tuple[str, ...]) -> None:
     code, lines = call(**changed)
     assert code == 2 and len(lines) == 1, lines
+    assert all(word in lines[0] for word in words), lines
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        (
+            {"rates": '{loss("cell_density"): -self.rate * acid}', "acid": "return 8.0 - ph"},
+            ("a loss of cell_density of -", "0 or more"),
+        ),
+        (
+            {"rates": '{"gag": acid}', "acid": "return jnp.log(ph - 20.0)"},
+            ("a rate of gag of nan in NP at the start", "a number"),
+        ),
+        ({"rates": '{"gag": 1e-9 / (acid - acid)}'}, ("a rate of gag of inf", "a number")),
+        (
+            {"rates": '{"oxygen": jnp.sqrt(oxygen - 1.0)}', "top": "import jax.numpy as jnp"},
+            ("a rate of oxygen of nan", "without nutrients"),
+        ),
+    ],
+)
+def test_rates_that_no_disc_can_have_are_told(call: Call, changed: dict[str, str], words: tuple[str, ...]) -> None:
+    """An engine would end without convergence, or let cells grow by a loss."""
+    code, lines = call(**changed)
+    assert code == 2 and len(lines) == 1 and "own_laws:Own.rates" in lines[0], lines
     assert all(word in lines[0] for word in words), lines
 
 
