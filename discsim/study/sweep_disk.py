@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -30,6 +31,7 @@ def disk_bytes(
     batch = Batch(0, 0, tuple(range(count)), (1,) * count)
     tree = shard_tree(batch, records, study.problem(), design.inputs, steps, {})
     own = COMPRESSED * sum(node.to_dataset(inherit=False).nbytes for node in tree.subtree) / count
-    written = write_hashed(tree, scratch, "trial").stat().st_size
+    with tempfile.TemporaryDirectory(dir=scratch) as folder:
+        written = write_hashed(tree, Path(folder), "trial").stat().st_size
     shards = -(-samples // size)
     return shards * max(0.0, written - count * own) + samples * own

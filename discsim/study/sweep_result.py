@@ -52,6 +52,7 @@ def open_ensemble(folder: str | os.PathLike[str]) -> Ensemble:
     """
     place = Path(folder)
     manifest = load_manifest(place)
+    read_nominal(place)  # nothing of it is needed, but damage is told by whatever looks at the sweep
     roots: list[xr.Dataset] = []
     tables: dict[str, list[xr.Dataset]] = {name: [] for name in manifest.scenarios}
     for path in _shards(place):

@@ -345,7 +345,9 @@ def test_a_form_that_cannot_be_kept_gives_exit_4_with_a_remedy(tiny: Path, monke
     assert done.exit_code == 4, done.output
     assert "XDG_CACHE_HOME" in done.stderr and len(done.stderr.strip().splitlines()) == 1
     monkeypatch.setattr("discsim.cli._solve", lambda *_: (tiny.parent / "file" / "other").mkdir())
-    assert call("run", str(tiny), "--out", str(tiny.parent / "o")).exit_code == 1, "another place is another fault"
+    done = call("run", str(tiny), "--out", str(tiny.parent / "o"))
+    assert done.exit_code == 2 and "XDG_CACHE_HOME" not in done.stderr, "another place is another fault"
+    assert done.stderr.strip() == f"{tiny.parent / 'file' / 'other'}: cannot be used (Not a directory)"
 
 
 @pytest.mark.fem
