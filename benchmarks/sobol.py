@@ -44,7 +44,8 @@ def analysed(
         opened = time.perf_counter()
         found = sensitivities(ensemble, planned=ensemble.numbers.size)
     runs = ensemble.numbers.size
-    own = int((ensemble.engine["both"] == engine).sum())
+    words = ensemble.engine.get("both")  # only sweeps of the reduced engine say so
+    own = runs if words is None else int((words == engine).sum())
     console.print(
         f"{engine}, {samples} base samples: {runs} runs in {swept - began:.1f} s on {arguments.workers} processes, start and "
         f"fallback included ({runs - own} runs not by this engine); read in {opened - swept:.1f} s, indices and intervals in "
