@@ -25,6 +25,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import numpy as np
 from rich.console import Console
+from training import training_of
 
 from discsim.study.config import read_study
 from discsim.study.design import draw, sample_study
@@ -34,9 +35,9 @@ from discsim.study.sweep_plan import SweepOptions
 from discsim.study.sweep_result import open_ensemble, open_sweep, sweep_counts, sweep_engines
 from discsim.study.sweep_run import run_sweep
 from discsim.study.sweep_worker import bare
-from discsim.study.train import NotTrained, train_study, trained
+from discsim.study.train import trained
 from discsim.sweep.engine import SweepEngine
-from discsim.sweep.reduced.engine import ReducedEngine, Training
+from discsim.sweep.reduced.engine import ReducedEngine
 
 EXPERIMENT = Path(__file__).resolve().parents[1] / "experiments" / "cells_vs_gene" / "study.toml"
 COUNT = 48  # samples that are timed: as in a sweep, lanes of one scenario fill whole batches
@@ -46,15 +47,6 @@ console = Console()
 def study_of(level: int, samples: int) -> Study:
     """The shipped experiment on a mesh, with at least so many samples (a power of two)."""
     return read_study(EXPERIMENT, [f"disc.mesh_level={level}", f"design.samples={1 << (samples - 1).bit_length()}"])
-
-
-def training_of(study: Study) -> Training:
-    """Its training, made now where there is none."""
-    try:
-        return trained(study)
-    except NotTrained as error:
-        console.print(f"{error}; training now")
-        return train_study(study, lambda stage, done, of: None)
 
 
 def hold() -> None:
@@ -128,7 +120,7 @@ def main() -> None:
     arguments = parser.parse_args()
     console.print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}")
     study = study_of(arguments.mesh_level, arguments.samples)
-    training = training_of(study)
+    training = training_of(study, console)
     report = training.trained.report
     full, reduced, problem = per_scenario(arguments.mesh_level, arguments.samples, COUNT)
     runs = int(report["training_runs"]) + int(report["calibration_runs"])
@@ -140,7 +132,7 @@ def main() -> None:
     console.print(f"break-even: {overhead / (full - reduced):.0f} scenarios ({runs} runs, fit and calibration included)")
     if arguments.growth:
         finer = study_of(arguments.growth, arguments.samples)
-        training_of(finer)
+        training_of(finer, console)
         _, cost, _ = per_scenario(arguments.growth, arguments.samples, COUNT)
         console.print(f"mesh level {arguments.growth}: reduced {1e3 * cost:.3g} ms, {cost / reduced:.2f} times")
     whole_sweep(study, 2, 4 * 96)  # compiles what is not in the cache

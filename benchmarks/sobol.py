@@ -16,6 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
+from training import training_of
 
 from discsim.study.config import read_study
 from discsim.study.ensemble import Ensemble
@@ -23,7 +24,6 @@ from discsim.study.sensitivity import Sensitivity, sensitivities
 from discsim.study.sweep_plan import SweepOptions
 from discsim.study.sweep_result import open_ensemble
 from discsim.study.sweep_run import run_sweep
-from discsim.study.train import NotTrained, train_study, trained
 
 EXPERIMENT = Path(__file__).resolve().with_name("sobol.toml")
 BATCH = 960  # samples of a shard: some hundred shards, each a minute's work or less
@@ -90,12 +90,8 @@ def main() -> None:
     parser.add_argument("--smaller", type=int, default=64)
     parser.add_argument("--workers", type=int, default=2)
     arguments = parser.parse_args()
-    study = read_study(EXPERIMENT, [f"disc.mesh_level={arguments.mesh_level}"])
-    try:
-        trained(study)
-    except NotTrained as error:
-        console.print(f"{error}; training now")
-        train_study(study, lambda stage, done, of: None)
+    # before the clock runs
+    training_of(read_study(EXPERIMENT, [f"disc.mesh_level={arguments.mesh_level}"]), console)
     _, large = analysed("reduced", arguments.samples, arguments, BATCH)
     _, small = analysed("reduced", arguments.smaller, arguments, None)
     _, full = analysed("sweep", arguments.smaller, arguments, None)

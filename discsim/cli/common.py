@@ -128,7 +128,7 @@ def judged(error: Exception) -> tuple[int, str]:
     """Exit code and message of an error. Rooms are loaded here, where something failed anyway."""
     from discsim.problem.discretisation import DiscretisationError
     from discsim.study.environment import MissingTool, cache_folder
-    from discsim.study.messages import ConfigError
+    from discsim.study.messages import ConfigError, first_line
 
     if isinstance(error, ConfigError):
         return BAD_INPUT, str(error)
@@ -144,8 +144,7 @@ def judged(error: Exception) -> tuple[int, str]:
         path = os.fsdecode(place)
         named = path if len(path) <= PATH_SHOWN else f"{path[:PATH_SHOWN]}..."
         return ENVIRONMENT if error.errno in NO_ROOM else BAD_INPUT, f"{named}: cannot be used ({error.strerror})"
-    reason = next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
-    return 1, f"{type(error).__name__}: {reason}\nunexpected; discsim --debug COMMAND ... shows where"
+    return 1, f"{type(error).__name__}: {first_line(error)}\nunexpected; discsim --debug COMMAND ... shows where"
 
 
 def experiment_name(file: Path) -> str:

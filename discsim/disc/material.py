@@ -210,10 +210,13 @@ class OsmoBiphasic(Parameterised):
             "diffusivity_factor": self.diffusivity_factor,
         }
 
-    def initial(self, name: str) -> Any:
-        """Start value of a composition entry per reference mixture volume: ``cell_density`` or ``gag``."""
+    def initial(self, name: str | float) -> Any:
+        """Start value of a composition entry per reference mixture volume: ``cell_density`` or ``gag``; a number stands for
+        itself."""
         from discsim.laws.composition import gag_for_fixed_charge
 
+        if not isinstance(name, str):
+            return name
         if name == "cell_density":
             return self.cell_density * self.viable_fraction
         if name == "gag":

@@ -139,8 +139,7 @@ class DiscModel:
         }
         material = self.material.bind(at_cells)
         for name, function in self.state.pointwise.items():
-            initial = self.composition.fields[name].initial
-            value = np.asarray(material.initial(initial) if isinstance(initial, str) else np.full(len(cells), initial))
+            value = np.broadcast_to(material.initial(self.composition.fields[name].initial), len(cells))
             function.x.array[:] = self._scatter(np.repeat(value[:, None], self.spaces.corner_dofs.shape[1], 1))
         levels = self._start_levels()
         for name, values in self.state.solute_values().items():

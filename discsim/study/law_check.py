@@ -7,17 +7,15 @@ at a few states.
 from __future__ import annotations
 
 import sys
-import traceback
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discsim.biology.mechanism import Composition, Mechanism, law_methods
 from discsim.biology.mechanisms import CATALOGUE
 from discsim.disc.mesh import OPEN_SURFACES
-from discsim.study.law_values import wrong_values
-from discsim.study.messages import ConfigError, Mistake, Shown, names, shown
-from discsim.study.plugins import PluginError, word_of
+from discsim.study.law_values import looked_at, wrong_values
+from discsim.study.messages import ConfigError, Mistake, Shown, first_line, names, shown
+from discsim.study.plugins import PluginError, line_of, word_of
 
 if TYPE_CHECKING:
     from discsim.study.study import Study
@@ -29,7 +27,8 @@ def check_laws(study: Study) -> None:
 
     Those that ship are traced by the tests; without any others nothing needs JAX here.
     """
-    composition = study.problem().composition
+    problem = study.problem()
+    composition = problem.composition
     own = [mechanism for mechanism in composition.mechanisms if CATALOGUE.get(mechanism.name) is not type(mechanism)]
     if not own:
         return
@@ -38,8 +37,9 @@ def check_laws(study: Study) -> None:
         without = [name for name in composition.of_kind("solute", "signal") if name not in _diffusing(composition)]
         found = [Mistake("mechanisms.use", Shown(f"field {n!r}"), "a mechanism that gives its diffusivity") for n in without]
     if not found:
+        states = list(looked_at(problem))
         rated = [mechanism for mechanism in own if "rates" in law_methods(mechanism)]
-        found = [m for mechanism in rated for m in wrong_values(study.problem(), mechanism, _where(mechanism, "rates"))]
+        found = [mistake for one in rated for mistake in wrong_values(states, one, _where(one, "rates"))]
     if found:
         raise ConfigError(found, "the laws")
 
@@ -123,14 +123,8 @@ def _told(error: Exception, mechanism: Mechanism) -> str:
         return "a Python branch on a value of the disc"
     if type(error).__name__ == "TracerArrayConversionError":
         return "a call of numpy (or of another library) on a value of the disc"
-    return f"{type(error).__name__}: {next(iter(str(error).splitlines()), '') or 'no message'}{_line_of(error, mechanism)}"
-
-
-def _line_of(error: Exception, mechanism: Mechanism) -> str:
-    """The last line of the mechanism's own file that ran."""
     file = getattr(sys.modules.get(type(mechanism).__module__), "__file__", None)
-    lines = [frame.lineno for frame in traceback.extract_tb(error.__traceback__) if frame.filename == file]
-    return f" ({Path(file).name}, line {lines[-1]})" if file and lines else ""
+    return f"{type(error).__name__}: {first_line(error)}{line_of(error, lambda name: name == file)}"
 
 
 def _branches(error: Exception) -> bool:

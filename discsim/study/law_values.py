@@ -8,7 +8,7 @@ what is not there yet (an injected cell, a vector). A law may still fail at othe
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from discsim.biology.mechanism import Changes, Mechanism
@@ -23,10 +23,10 @@ STARVED = 0.01  # of the solutes at the start
 NUMBER, NO_GAIN = "a number", "0 or more: what makes a field grow is a rate, not a loss or a conversion"
 
 
-def wrong_values(problem: Problem, mechanism: Mechanism, where: str) -> Iterator[Mistake]:
+def wrong_values(states: Iterable[tuple[str, Changes]], mechanism: Mechanism, where: str) -> Iterator[Mistake]:
     """The first rate of each kind and field of a mechanism that is no number, and the first loss or conversion below zero."""
     seen: set[tuple[str, bool]] = set()
-    for at, changes in _looked_at(problem):
+    for at, changes in states:
         for what, rate, signed in _own(changes, mechanism):
             number = float(rate)
             missing = not math.isfinite(number)
@@ -48,18 +48,18 @@ def _own(changes: Changes, mechanism: Mechanism) -> Iterator[tuple[str, Any, boo
             yield f"a conversion of {source} into {into}", rate, False
 
 
-def _looked_at(problem: Problem) -> Iterator[tuple[str, Changes]]:
-    """Where, and all that happens there."""
+def looked_at(problem: Problem) -> Iterator[tuple[str, Changes]]:
+    """Every state, where it is, and all that happens there."""
     import jax
 
     jax.config.update("jax_enable_x64", True)  # as at the door of an engine
     model = PointModel(problem.composition, problem.material)
-    fields = problem.composition.fields
+    fields, values = problem.composition.fields, problem.arms[0].values
+    rules = problem.composition.boundaries(values)
     for region in REGIONS:
-        parameters = {path: _there(value, region) for path, value in problem.arms[0].values.items()}
+        parameters = {path: _there(value, region) for path, value in values.items()}
         material = bound_material(problem.material, parameters)
-        start = {n: material.initial(f.initial) if isinstance(f.initial, str) else float(f.initial) for n, f in fields.items()}
-        rules = problem.composition.boundaries(problem.arms[0].values)
+        start = {name: float(material.initial(field.initial)) for name, field in fields.items()}
         for name in model.solutes:
             start[name] = max([float(rule.level) for rule in rules[name].values()] or [start[name]])
         starved = start | {name: STARVED * start[name] for name in model.solutes}

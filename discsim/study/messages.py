@@ -113,6 +113,11 @@ def bounds_text(parameter: Parameter, region: str | None = None) -> tuple[str, s
     return pair if isinstance(pair, tuple) else pair[region or parameter.regions[0]]
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of an error that says something; those of some libraries begin with an empty one."""
+    return next((line.strip() for line in str(error).splitlines() if line.strip()), "no message")
+
+
 def nearest(word: str, known: Sequence[str]) -> str | None:
     """The valid word that looks most like ``word``."""
     folded = {name.lower(): name for name in known}

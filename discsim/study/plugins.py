@@ -10,7 +10,7 @@ import importlib
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -53,18 +53,18 @@ def mechanism_class(word: str, folder: Path | None = None) -> type[Mechanism]:
         with _folder_on_path(folder):
             found: Any = getattr(importlib.import_module(module), name, None)
     except (Exception, SystemExit) as error:  # whatever a module of the user's does when it is imported
-        raise PluginError(f"importing {module} failed: {type(error).__name__}: {error}{_line_of(error)}") from error
+        # a mistake of syntax says itself where it is
+        where = "" if isinstance(error, SyntaxError) else line_of(error, lambda file: not _of_machinery(file))
+        raise PluginError(f"importing {module} failed: {type(error).__name__}: {error}{where}") from error
     if not (isinstance(found, type) and issubclass(found, Mechanism)):
         raise PluginError(f"{module} holds no mechanism {name}")
     _check(found)
     return found
 
 
-def _line_of(error: BaseException) -> str:
-    """Where the user's code was when the error arose; nothing for a mistake of syntax, which says it itself."""
-    if isinstance(error, SyntaxError):
-        return ""
-    frames = [one for one in traceback.extract_tb(error.__traceback__) if not _of_machinery(one.filename)]
+def line_of(error: BaseException, own: Callable[[str], bool]) -> str:
+    """The last line that ran in a file of which ``own`` is true, as words to be added; empty where none did."""
+    frames = [one for one in traceback.extract_tb(error.__traceback__) if own(one.filename)]
     return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
 
 

@@ -15,6 +15,7 @@ from discsim.study.design import Design, draw
 from discsim.study.environment import MissingTool
 from discsim.study.executor import Died, Task
 from discsim.study.faults import VARIABLE
+from discsim.study.messages import ConfigError
 from discsim.study.study import Study
 from discsim.study.sweep_accepted import Again
 from discsim.study.sweep_disk import disk_bytes
@@ -154,7 +155,7 @@ def plan_sweep(study: Study, scratch: Path, options: SweepOptions = AS_USUAL) ->
 
 def training_that_pays(study: Study, engine: str, device: str, samples: int) -> int:
     """Samples that a reduced model of the study takes, where there may be one and the sweep has at least twice as many."""
-    from discsim.study.train import CALIBRATION_SAMPLES, TRAINING_SAMPLES, place_of
+    from discsim.study.train import CALIBRATION_SAMPLES, TRAINING_SAMPLES, NotTrained, place_of
 
     count = TRAINING_SAMPLES + CALIBRATION_SAMPLES
     if (engine, device) != (DEFAULT_ENGINE, DEFAULT_DEVICE) or samples < 2 * count:
@@ -162,7 +163,7 @@ def training_that_pays(study: Study, engine: str, device: str, samples: int) -> 
     # refused where the design moves the mesh or the calendar, or a file of a training is damaged: discsim train says which
     try:
         place_of(study)
-    except ValueError:
+    except (ConfigError, NotTrained):
         return 0
     return count if all(arm.start == "preset" for arm in study.problem().arms) else 0
 

@@ -150,8 +150,7 @@ class LaneForms:
         like = jnp.zeros(t["cells"].shape)
         found = []
         for name in self.pointwise_names:
-            initial = fields[name].initial
-            found.append(jnp.broadcast_to(material.initial(initial) if isinstance(initial, str) else initial, like.shape))
+            found.append(jnp.broadcast_to(material.initial(fields[name].initial), like.shape))
         rules = self.model.composition.boundaries(by_region(values))
         columns = []
         for name in self.model.solutes:
