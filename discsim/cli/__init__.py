@@ -34,7 +34,7 @@ from discsim.cli.common import (
     solving_engine,
 )
 from discsim.cli.common import interruptible as _interruptible
-from discsim.study.folder_files import RESULT_FILE
+from discsim.study.folder_files import RANKS_LOG, RESULT_FILE
 
 if TYPE_CHECKING:
     from discsim.problem.engine import Engine, Progress
@@ -122,6 +122,9 @@ def run(
     force: Annotated[bool, typer.Option("--force", help="Replace an existing result.")] = False,
     engine: Annotated[str, typer.Option(help="Engine.")] = "fem",
     overrides: Override = None,
+    ranks: Annotated[
+        int, typer.Option(min=1, metavar="K", help="Processes that share a solve of the reference engine, for large meshes.")
+    ] = 1,
     error_estimate: Annotated[bool, typer.Option(help="State the error by mesh and steps, from two more coarse runs.")] = True,
     plugin: Plugin = False,
 ) -> None:
@@ -137,7 +140,7 @@ def run(
     check_laws(study)
     folder = out if out is not None else Path("out") / experiment_name(file)
     prepare_folder(folder, force)
-    solver = solving_engine(engine)
+    solver = solving_engine(engine, ranks, folder / RANKS_LOG)
     left = [f"[{name}]" for name, table in (("design", study.design), ("check", study.check)) if table]
     if left:
         show_error(
@@ -169,7 +172,7 @@ def _solve(study: Study, engine: Engine, folder: Path, error_estimate: bool) -> 
 
         records = engine.run(study.problem(), hook)
         stale = _pictures(folder)
-        result = Result.from_records(study, study.with_kept_fields(records), begun=begun)
+        result = Result.from_records(study, study.with_kept_fields(records), begun=begun, engine=engine)
         result.save(folder / RESULT_FILE, overwrite=True)
         if error_estimate:
             _state_error(study, records, result, engine, progress, hook)

@@ -181,8 +181,9 @@ def check_engine_name(name: str) -> None:
         raise Stop(BAD_INPUT, f"--engine {name}: there is {', '.join(ENGINES)}")
 
 
-def solving_engine(name: str) -> Engine:
-    """The engine of that name; raises ``MissingTool`` where this machine lacks what it needs."""
+def solving_engine(name: str, ranks: int = 1, log: Path | None = None) -> Engine:
+    """The engine of that name, on several ``ranks`` (with a ``log``) where asked; raises ``MissingTool`` where this machine lacks
+    what it needs."""
     from discsim.study.environment import MissingTool, need_compiler
     from discsim.study.study import make_engine
 
@@ -190,7 +191,7 @@ def solving_engine(name: str) -> Engine:
     if name == "fem":
         need_compiler()
     try:
-        return make_engine(name)
+        return make_engine(name, ranks=ranks, log=log)
     except ImportError as error:
         raise MissingTool(str(error)) from None
     except ValueError as error:

@@ -92,7 +92,7 @@ def _kept(path: Path) -> Numbers:
     from discsim.study.reproduction import numbers_of, read_golden
     from discsim.study.result import Result
 
-    return read_golden(path) if path.suffix == ".json" else numbers_of(Result.load(path), "")
+    return read_golden(path) if path.suffix == ".json" else numbers_of(Result.load(path))
 
 
 def _numbers(study: Study, engine: str) -> Numbers:
@@ -110,7 +110,7 @@ def _numbers(study: Study, engine: str) -> Numbers:
             check()
             progress.hook(step)
 
-        return numbers_of(Result.from_records(study, solver.run(study.problem(), hook)), engine)
+        return numbers_of(Result.from_records(study, solver.run(study.problem(), hook), engine=solver))
 
 
 def register(app: typer.Typer) -> None:

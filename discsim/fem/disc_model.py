@@ -12,6 +12,7 @@ from discsim.disc.mesh import REGIONS, Mesh
 from discsim.fem.mechanics import Mechanics
 from discsim.fem.nutrients import Nutrients
 from discsim.fem.parameters import FormParameters
+from discsim.fem.ranks import Ranks
 from discsim.fem.signalling import Signalling
 from discsim.fem.spaces import Spaces
 from discsim.fem.state import FieldState
@@ -24,13 +25,14 @@ from discsim.scenario.therapy import Dose
 _CACHE: dict[tuple[Any, ...], DiscModel] = {}
 
 
-def disc_model(problem: Problem, arm: Arm) -> DiscModel:
+def disc_model(problem: Problem, arm: Arm, ranks: Ranks | None = None) -> DiscModel:
     """The compiled model for an arm: taken from memory where mesh and structure are those of an earlier run."""
-    key = (arm.mesh.hash, problem.composition.structure, type(problem.material), arm.chosen["loading.plate"])
+    ranks = ranks or Ranks()
+    key = (arm.mesh.hash, problem.composition.structure, type(problem.material), arm.chosen["loading.plate"], ranks.count)
     if key not in _CACHE:
         if len(_CACHE) >= 6:  # forms hold meshes and matrices; a study needs one or two
             _CACHE.pop(next(iter(_CACHE)))
-        _CACHE[key] = DiscModel(arm.mesh, problem, arm)
+        _CACHE[key] = DiscModel(arm.mesh, problem, arm, ranks)
     model = _CACHE[key]
     model.start_arm(problem, arm)
     return model
@@ -39,8 +41,8 @@ def disc_model(problem: Problem, arm: Arm) -> DiscModel:
 class DiscModel:
     """The disc as the reference engine sees it: state, parameters, and the four solvers of a step."""
 
-    def __init__(self, mesh: Mesh, problem: Problem, arm: Arm) -> None:
-        self.spaces = Spaces(mesh)
+    def __init__(self, mesh: Mesh, problem: Problem, arm: Arm, ranks: Ranks | None = None) -> None:
+        self.spaces = Spaces(mesh, ranks)
         self.point = PointModel(problem.composition, problem.material)
         self.parameters = FormParameters(self.spaces, arm.values)
         self.mechanics = Mechanics(self.spaces, self.point, self.parameters, arm.chosen["loading.plate"])
@@ -131,7 +133,7 @@ class DiscModel:
     def set_initial_fields(self) -> None:
         """Composition and cells of the disc; solutes at their highest supply level; no signals."""
         prefix = f"{self.material.label}."
-        cells = self.spaces.cells
+        cells = self.spaces.regions
         at_cells = {
             path[len(prefix) :]: self.parameters.at_cells(path, self.spaces.regions)
             for path in self.parameters.current

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from discsim.fem.disc_model import disc_model
+from discsim.fem.ranks import Ranks
 from discsim.fem.run_arm import ArmRun
 from discsim.problem.engine import Engine, Progress, ProgressHook
 from discsim.problem.problem import Arm, Problem
@@ -13,9 +14,12 @@ from discsim.problem.steps import fallback_steps
 
 
 class FemEngine(Engine):
-    """Finite elements with DOLFINx. Serial; an arm of 1,300 vertices takes seconds."""
+    """Finite elements with DOLFINx; an arm of 1,300 vertices takes seconds. ``ranks``: the processes that share it (one)."""
 
     name = "fem"
+
+    def __init__(self, ranks: Ranks | None = None) -> None:
+        self._ranks = ranks or Ranks()
 
     def run(
         self, problem: Problem, progress: ProgressHook | None = None, steps: tuple[float, ...] | None = None
@@ -29,7 +33,7 @@ class FemEngine(Engine):
         count = len(problem.arms) + (1 if steps is None and len(problem.arms) > 1 else 0)
         if steps is None:
             pilot = max(enumerate(problem.arms), key=lambda item: (len(item[1].doses) + len(item[1].changes), item[0]))[1]
-            run = ArmRun(disc_model(problem, pilot), problem, pilot)
+            run = ArmRun(disc_model(problem, pilot, self._ranks), problem, pilot)
             steps = run.choose_steps(_hook(progress, pilot, 0, count, "choosing steps"))
             if len(problem.arms) == 1:
                 return [run.record]
@@ -37,7 +41,9 @@ class FemEngine(Engine):
                 steps = fallback_steps(problem, steps)
         first = count - len(problem.arms)
         return [
-            ArmRun(disc_model(problem, arm), problem, arm).follow(steps, _hook(progress, arm, first + i, count, "running"))
+            ArmRun(disc_model(problem, arm, self._ranks), problem, arm).follow(
+                steps, _hook(progress, arm, first + i, count, "running")
+            )
             for i, arm in enumerate(problem.arms)
         ]
 

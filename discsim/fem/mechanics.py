@@ -45,7 +45,12 @@ class Mechanics:
         # nodal forces (N) on all displacement unknowns, for manufactured solutions
         self.external = np.zeros(self.constraint.shape[0])
         self.solver = LaggedNewton(
-            self.constraint.shape[1], self._reduced_residual, self._reduced_jacobian, absolute=1e-7, relative=1e-13
+            self.constraint.shape[1],
+            self._reduced_residual,
+            self._reduced_jacobian,
+            ranks=spaces.ranks,
+            absolute=1e-7,
+            relative=1e-13,
         )
         self.q = np.zeros(self.constraint.shape[1])
         self.clear_prestress()
@@ -128,15 +133,14 @@ class Mechanics:
         )
         self._reduced: PETSc.Mat | None = None
         area = spaces.form(spaces.kinematics.weight * (spaces.ds(SURFACES["endplate"]) + spaces.ds(SURFACES["annulus_top"])))
-        self.area = fem.assemble_scalar(area)
+        self.area = spaces.integral(area)
         return matrix, len(free)
 
     def _reduced_residual(self, q: np.ndarray) -> np.ndarray:
         self.u.x.array[:] = self.constraint @ q
-        if self._margin.eval(self.spaces.mesh, self.spaces.cells).min() <= 0.0:
+        if self.spaces.ranks.least(float(self._margin().min())) <= 0.0:
             return np.full(len(q), np.nan)
-        self._vector.array[:] = 0.0
-        fem.assemble_vector(self._vector.array, self._residual)
+        self.spaces.assemble_into(self._vector.array, self._residual)
         return self.constraint.T @ (self._vector.array - self.external) - self._load
 
     def _reduced_jacobian(self, q: np.ndarray) -> PETSc.Mat:
@@ -205,8 +209,7 @@ class Mechanics:
         finally:
             self.ramp.value = 1.0
         for rounds in range(1, PRESTRESS_ROUNDS + 1):
-            values = self._update.eval(self.spaces.mesh, self.spaces.cells)
-            self.prestress.x.array[:] = np.asarray(values).reshape(-1)
+            self.prestress.x.array[:] = self.spaces.ranks.joined(self._update()).reshape(-1)
             self.set_state(np.zeros_like(self.q))
             self.solve(load, at_corners=False)
             if np.abs(self.u.x.array).max() < PRESTRESS_TOLERANCE:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from discsim.fem.backend import PETSc
+from discsim.fem.ranks import Ranks, SharedMatrix
 
 _REASONS = {value: name for name, value in vars(PETSc.SNES.ConvergedReason).items() if isinstance(value, int)}
 
@@ -30,7 +31,11 @@ class Report:
 
 
 class LaggedNewton:
-    """Solves F(x) = 0. ``residual(x) -> F`` on numpy arrays; ``jacobian(x) -> PETSc matrix`` (same object every time)."""
+    """Solves F(x) = 0. ``residual(x) -> F`` on numpy arrays; ``jacobian(x) -> PETSc matrix`` (same object every time).
+
+    With several ``ranks``, x and F are whole on each of them and the matrix is its part of a sum. ``held() -> rows`` whose
+    equation is x = value, as the residual has it.
+    """
 
     def __init__(
         self,
@@ -38,13 +43,16 @@ class LaggedNewton:
         residual: Callable[[np.ndarray], np.ndarray],
         jacobian: Callable[[np.ndarray], PETSc.Mat],
         *,
+        ranks: Ranks,
+        held: Callable[[], np.ndarray] = lambda: np.empty(0, dtype=np.int32),
         absolute: float,
         relative: float = 1e-10,
         slow: float = 0.3,
         most: int = 40,
     ) -> None:
-        self._residual, self._jacobian, self._slow = residual, jacobian, slow
-        self._matrix: PETSc.Mat | None = None
+        self._residual, self._jacobian, self._held, self._slow = residual, jacobian, held, slow
+        self._ranks = ranks
+        self._matrix: SharedMatrix | None = None
         self._size, self.absolute, self._relative, self._most = size, absolute, relative, most
         self._snes: PETSc.SNES | None = None
         self._refresh, self._last_norm, self.factorisations, self.iterations = True, np.inf, 0, 0
@@ -69,8 +77,8 @@ class LaggedNewton:
         snes.setTolerances(rtol=self._relative, atol=self.absolute, stol=0.0, max_it=self._most)
         before = self.factorisations
         self._last_norm = np.inf
-        vec: Any = PETSc.Vec()
-        vector = vec.createWithArray(x.copy(), comm=PETSc.COMM_SELF)
+        vector = self._vector()
+        vector.getArray()[:] = x[slice(*vector.getOwnershipRange())]
         try:
             snes.solve(None, vector)
             reason, norm = int(snes.getConvergedReason()), snes.getFunctionNorm()
@@ -81,18 +89,20 @@ class LaggedNewton:
             self._snes = None  # a failed factor is never mended: the next attempt builds a new one
         self.iterations += snes.getIterationNumber()
         report = Report(good, _REASONS.get(reason, str(reason)), snes.getIterationNumber(), self.factorisations - before, norm)
-        solution = vector.getArray().copy()
+        solution = self._ranks.joined(vector.getArray().copy())
         vector.destroy()
         return solution, report
 
     def _build(self, x: np.ndarray) -> PETSc.SNES:
-        snes = PETSc.SNES().create(PETSc.COMM_SELF)
+        snes = PETSc.SNES().create(self._ranks.comm)
         snes.setType("newtonls")
-        self._matrix = self._jacobian(x)
+        part = self._jacobian(x)
+        self._matrix = SharedMatrix(self._ranks, part)
+        self._matrix.take(part, self._held())
         self.factorisations += 1
         self._refresh = False
-        snes.setFunction(self._on_residual, PETSc.Vec().createSeq(self._size, comm=PETSc.COMM_SELF))
-        snes.setJacobian(self._on_jacobian, self._matrix, self._matrix)
+        snes.setFunction(self._on_residual, self._vector())
+        snes.setJacobian(self._on_jacobian, self._matrix.whole, self._matrix.whole)
         snes.getLineSearch().setType("bt")
         ksp = snes.getKSP()
         ksp.setType("preonly")
@@ -101,13 +111,21 @@ class LaggedNewton:
         self._snes = snes
         return snes
 
+    def _vector(self) -> Any:
+        vector: Any = PETSc.Vec().create(comm=self._ranks.comm)
+        vector.setSizes(self._size)
+        vector.setType(PETSc.Vec.Type.STANDARD)
+        return vector
+
     def _on_residual(self, snes: PETSc.SNES, x: PETSc.Vec, f: PETSc.Vec) -> None:
-        f.getArray()[:] = self._residual(x.getArray(readonly=True))
+        whole = self._residual(self._ranks.joined(x.getArray(readonly=True)))
+        f.getArray()[:] = whole[slice(*f.getOwnershipRange())]
 
     def _on_jacobian(self, snes: PETSc.SNES, x: PETSc.Vec, matrix: PETSc.Mat, _: PETSc.Mat) -> None:
         norm = snes.getFunctionNorm()
         if self._refresh or norm > self._slow * self._last_norm:
-            self._jacobian(x.getArray(readonly=True))
+            assert self._matrix is not None
+            self._matrix.take(self._jacobian(self._ranks.joined(x.getArray(readonly=True))), self._held())
             self.factorisations += 1
             self._refresh = False
         self._last_norm = norm

@@ -9,6 +9,7 @@ linear basis function i (with 2 pi r), so that volumes are exact and weights pos
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,20 @@ import numpy as np
 from discsim.disc.mesh import REGIONS, SURFACES, Mesh
 from discsim.fem.backend import JIT_OPTIONS, MPI, basix, dolfinx, fem, ufl
 from discsim.fem.kinematics import kinematics
+from discsim.fem.ranks import Ranks
 
 STRAIN_DEGREE = 4  # quadrature degree of the finite-strain forms (P2 displacement)
 FLUX_DEGREE = 3  # of diffusion on the deformed disc
 
 
 class Spaces:
-    """Spaces, measures and region masks of one mesh; knows no physics."""
+    """Spaces, measures and region masks of one mesh; knows no physics.
 
-    def __init__(self, mesh: Mesh) -> None:
-        self.source = mesh
+    Of several ``ranks`` each has the whole mesh; measures and ``cells`` are its own share.
+    """
+
+    def __init__(self, mesh: Mesh, ranks: Ranks | None = None) -> None:
+        self.source, self.ranks = mesh, ranks or Ranks()
         self.mesh = self._create(mesh)
         cell, self.dim = self.mesh.basix_cell(), self.mesh.topology.dim
         self.displacement = fem.functionspace(self.mesh, ("Lagrange", 2, (self.dim,)))
@@ -37,7 +42,7 @@ class Spaces:
         self.kinematics = kinematics(self.mesh)
         self.corner_dofs = self.corner.dofmap.list  # (cells, vertices per cell)
         self.vertex_of_corner = self.vertex.dofmap.list
-        self.cells = np.arange(len(self.corner_dofs), dtype=np.int32)
+        self.cells = self.ranks.mine(len(self.corner_dofs))
         self._tag(mesh)
         self._measures()
 
@@ -69,32 +74,60 @@ class Spaces:
 
     def _measures(self) -> None:
         weight = self.kinematics.weight
-        self.dx_strain = ufl.Measure("dx", self.mesh, metadata={"quadrature_degree": STRAIN_DEGREE})
-        self.dx_flux = ufl.Measure("dx", self.mesh, metadata={"quadrature_degree": FLUX_DEGREE})
         vertex_rule = {"quadrature_rule": "vertex", "quadrature_degree": 1}
-        self.dx_vertex = ufl.Measure("dx", self.mesh, metadata=vertex_rule)
-        self.ds = ufl.Measure("ds", self.mesh, subdomain_data=self.facets, metadata={"quadrature_degree": FLUX_DEGREE})
+        own = self._own_cells()
+        self.dx_strain = own(metadata={"quadrature_degree": STRAIN_DEGREE})
+        self.dx_flux = own(metadata={"quadrature_degree": FLUX_DEGREE})
+        self.dx_vertex = own(metadata=vertex_rule)
+        self.ds = ufl.Measure("ds", self.mesh, subdomain_data=self._own_facets(), metadata={"quadrature_degree": FLUX_DEGREE})
         v = ufl.TestFunction(self.corner)
         exact = fem.assemble_vector(self.form(v * weight * ufl.dx(metadata={"quadrature_degree": 2})))
-        volume = fem.assemble_vector(self.form(v * self.dx_vertex))
+        volume = fem.assemble_vector(self.form(v * ufl.dx(metadata=vertex_rule)))
         # reference volume of each corner in the modelled part, mm3; the sum is the exact volume
         self.corner_volume = exact.array.copy()
         self.vertex_factor = fem.Function(self.corner)
         self.vertex_factor.x.array[:] = exact.array / volume.array
 
+    def _own_cells(self) -> Any:
+        if self.ranks.count == 1:
+            return ufl.Measure("dx", self.mesh)
+        tags = dolfinx.mesh.meshtags(self.mesh, self.dim, self.cells, np.ones_like(self.cells))
+        return ufl.Measure("dx", self.mesh, subdomain_data=tags, subdomain_id=1)
+
+    def _own_facets(self) -> Any:
+        if self.ranks.count == 1:
+            return self.facets
+        to_cell = self.mesh.topology.connectivity(self.dim - 1, self.dim)
+        own = np.isin([to_cell.links(facet)[0] for facet in self.facets.indices], self.cells)
+        return dolfinx.mesh.meshtags(self.mesh, self.dim - 1, self.facets.indices[own], self.facets.values[own])
+
+    def assemble_into(self, values: np.ndarray, form: Any) -> None:
+        """Values of a linear form at all degrees of freedom, from the cells of all ranks."""
+        values[:] = 0.0
+        fem.assemble_vector(values, form)
+        self.ranks.add_up(values)
+
+    def integral(self, form: Any) -> float:
+        """Value of a form without test functions, over the cells of all ranks."""
+        return self.ranks.total(float(fem.assemble_scalar(form)))
+
     def form(self, expression: Any) -> Any:
         """Compile a form (or take it from the disk cache)."""
-        return fem.form(expression, jit_options=JIT_OPTIONS)
+        return self.ranks.compiled(lambda: fem.form(expression, jit_options=JIT_OPTIONS))
+
+    def _expression(self, expression: Any, points: np.ndarray) -> Any:
+        return self.ranks.compiled(lambda: fem.Expression(expression, points, jit_options=JIT_OPTIONS))
 
     def at_corners(self, expressions: list[Any]) -> CornerValues:
         """A compiled evaluation of scalars at all corners."""
         points = basix.geometry(basix.CellType[self.mesh.basix_cell().name])
-        return CornerValues(self, fem.Expression(ufl.as_vector(expressions), points, jit_options=JIT_OPTIONS))
+        return CornerValues(self, self._expression(ufl.as_vector(expressions), points))
 
-    def at_strain_points(self, expression: Any) -> Any:
-        """A compiled evaluation at the points of the strain quadrature."""
+    def at_strain_points(self, expression: Any) -> Callable[[], np.ndarray]:
+        """A compiled evaluation at the points of the strain quadrature of this rank's cells, in their order."""
         points, _ = basix.make_quadrature(self.mesh.basix_cell(), STRAIN_DEGREE)
-        return fem.Expression(expression, points, jit_options=JIT_OPTIONS)
+        compiled = self._expression(expression, points)
+        return lambda: np.asarray(compiled.eval(self.mesh, self.cells))
 
     def vertices_on(self, surface: str) -> np.ndarray:
         """P1 degrees of freedom on a tagged surface."""
@@ -124,9 +157,9 @@ class CornerValues:
     def __call__(self) -> np.ndarray:
         """Values of shape (expressions, corners)."""
         spaces = self._spaces
-        raw = self._expression.eval(spaces.mesh, spaces.cells)
-        count = spaces.corner_dofs.shape[1]
-        raw = np.asarray(raw).reshape(len(spaces.cells), count, -1)
+        cells, count = spaces.corner_dofs.shape
+        raw = spaces.ranks.joined(np.asarray(self._expression.eval(spaces.mesh, spaces.cells)))
+        raw = raw.reshape(cells, count, -1)
         values = np.empty((raw.shape[2], spaces.corner_dofs.size))
         values[:, spaces.corner_dofs.reshape(-1)] = raw.reshape(-1, raw.shape[2]).T
         return values

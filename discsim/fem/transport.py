@@ -56,13 +56,21 @@ class Diffusion:
         self._residual = spaces.form(residual)
         self._tangent = spaces.form(ufl.derivative(residual, unknown, ufl.TrialFunction(space)))
         self._matrix = fem.petsc.create_matrix(self._tangent)
-        # rows of fixed levels are replaced by the identity; the pattern must survive that
+        # the solver replaces the rows of fixed levels by those of the identity; the pattern must survive that
         self._matrix.setOption(PETSc.Mat.Option.KEEP_NONZERO_PATTERN, True)
         self._vector = fem.create_vector(space)
         self.levels: dict[int, float] = {}
         self._rows, self._values = np.empty(0, dtype=np.int32), np.empty(0)
         self._totals = {name: spaces.form(self.outflow(name, 1.0)) for name in names}
-        self.solver = LaggedNewton(unknown.x.array.size, self.residual, self._jacobian, absolute=absolute, relative=relative)
+        self.solver = LaggedNewton(
+            unknown.x.array.size,
+            self.residual,
+            self._jacobian,
+            ranks=spaces.ranks,
+            held=lambda: self._rows,
+            absolute=absolute,
+            relative=relative,
+        )
 
     def _diffusion(self, tests: Any) -> Any:
         state, spaces = self.state, self.state.spaces
@@ -115,8 +123,7 @@ class Diffusion:
     def residual(self, x: np.ndarray, fixed: bool = True) -> np.ndarray:
         """Residual at ``x``; with ``fixed`` false the rows of fixed levels keep their balance (the outflow through them)."""
         self.unknown.x.array[:] = x
-        self._vector.array[:] = 0.0
-        fem.assemble_vector(self._vector.array, self._residual)
+        self.state.spaces.assemble_into(self._vector.array, self._residual)
         if fixed and len(self._rows):
             self._vector.array[self._rows] = x[self._rows] - self._values
         return self._vector.array
@@ -126,15 +133,13 @@ class Diffusion:
         self._matrix.zeroEntries()
         fem.petsc.assemble_matrix(self._matrix, self._tangent)
         self._matrix.assemble()
-        if len(self._rows):
-            self._matrix.zeroRows(self._rows, diag=1.0)
         return self._matrix
 
     def total_outflow(self, name: str) -> float:
         """Outflow of a field through the surface of the modelled part, amount per second (exchange and fixed levels)."""
         mine = self._rows[self._rows % len(self.names) == self.names.index(name)]
         balance = self.residual(self.unknown.x.array.copy(), fixed=False)[mine].sum()
-        return float(fem.assemble_scalar(self._totals[name]) - balance)
+        return self.state.spaces.integral(self._totals[name]) - float(balance)
 
     def solve(self) -> Report:
         """Solve from the present values; the unknown holds the result (or is unchanged where it failed)."""

@@ -33,9 +33,10 @@ ProgressHook = Callable[[Progress], None]
 
 
 class Engine(abc.ABC):
-    """Runs a problem; one record per arm, whatever happened to the others."""
+    """Runs a problem; one record per arm, whatever happened to the others. ``processes``: how many share a solve."""
 
     name: str = ""
+    processes: int = 1
 
     @abc.abstractmethod
     def run(

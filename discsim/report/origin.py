@@ -13,6 +13,8 @@ def origin_facts(attributes: Mapping[Any, Any]) -> list[tuple[str, str]]:
     facts = [
         ("computed", str(attributes.get("date_created", ""))),
         ("code", str(attributes.get("source", ""))),
+        ("engine", str(attributes.get("discsim_engine", ""))),
+        ("processes of a solve", str(attributes.get("discsim_processes", ""))),
         ("experiment, SHA-256", str(attributes.get("discsim_config_hash", ""))),
         ("lock file, SHA-256", str(attributes.get("discsim_lock_hash", ""))),
         *_parents(json.loads(str(attributes.get("discsim_parents", "[]")))),

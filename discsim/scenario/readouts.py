@@ -22,6 +22,16 @@ class Readout:
     digits: int = 3
     accuracy: float = 0.0
 
+    def __reduce__(self) -> Any:
+        """A readout travels to another process by its name: functions without a name cannot."""
+        if READOUTS.get(self.name) is not self:
+            return super().__reduce__()
+        return _by_name, (self.name,)
+
+
+def _by_name(name: str) -> Readout:
+    return READOUTS[name]
+
 
 def _cells(s: Snapshot, *regions: str) -> Any:
     return 1e-6 * sum(s.integral(s.values[name], *regions) for name in s.of_kind("cells"))

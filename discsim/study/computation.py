@@ -107,7 +107,7 @@ def _run(folder: Path) -> Computation:
         f"{len(names)} scenarios, {len(failed)} did not finish{f' ({reasons})' if failed else ''}",
         f"no scenario finished: {reasons}" if nothing else "",
         attributes,
-        "",
+        str(attributes.get("discsim_engine", "")),
         None,
         (),
         {},

@@ -50,6 +50,12 @@ def need_compiler() -> None:
         raise MissingTool(f"no C compiler ($CC, {', '.join(COMPILERS)}); the reference engine compiles its forms: install gcc")
 
 
+def find_mpiexec() -> str | None:
+    """The mpiexec beside this Python, which belongs to the MPI that DOLFINx was built with, else the first of the path."""
+    beside = shutil.which("mpiexec", path=str(Path(sys.executable).parent))
+    return beside or shutil.which("mpiexec")
+
+
 def need_gpu() -> None:
     """Raise ``MissingTool`` where JAX sees no GPU. Asked in a process of its own, which gives the memory of the GPU back."""
     settings = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_CPP_MIN_LOG_LEVEL": "3"}

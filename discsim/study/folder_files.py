@@ -3,4 +3,5 @@
 from __future__ import annotations
 
 RESULT_FILE = "result.nc"  # of a run
+RANKS_LOG = "ranks.log"  # what the processes of a solve wrote that crashed
 PAGE_FILE = "report.html"

@@ -10,7 +10,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from discsim.study.environment import Check, cache_folder
+from discsim.study.environment import Check, cache_folder, find_mpiexec
 
 WHEEL = "dolfinx-solver-real"
 LEAST_DISK = 2.0  # GB: compiled forms and functions, and a sweep of a thousand samples
@@ -41,7 +41,7 @@ def foreign_petsc() -> Check:
 
 def mpi() -> Check:
     """The first mpiexec of the path is the one of the MPI that DOLFINx was built with."""
-    found = shutil.which("mpiexec")
+    found = find_mpiexec()
     if found is None or not _installed(WHEEL):
         return Check("MPI", True, f"mpiexec: {found or 'none'} (needed for runs on several processes only)", "")
     try:

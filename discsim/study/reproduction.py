@@ -72,12 +72,12 @@ class Difference:
     within: bool
 
 
-def numbers_of(result: Result, engine: str) -> Numbers:
+def numbers_of(result: Result) -> Numbers:
     """The numbers of a result."""
     arms = result.scenario_names
     return Numbers(
         str(result.tree.attrs["discsim_config_hash"]),
-        engine,
+        str(result.tree.attrs.get("discsim_engine", "")),
         result.table_times,
         {readout: result.unit(readout) for readout in result.readout_names},
         {arm: str(result[arm].status) for arm in arms},

@@ -6,6 +6,7 @@ import dataclasses
 import importlib
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from discsim.problem.engine import Engine, ProgressHook
@@ -58,14 +59,15 @@ class Study:
         fields = None if self.field_times is None else tuple(units.parse(text, "s") for text in self.field_times)
         return build_problem(self.scenarios, readouts=self.readouts, output_times=times, field_times=fields, steps=self.steps)
 
-    def run(self, engine: str = "fem", progress: ProgressHook | None = None) -> Result:
-        """Solve every scenario once at nominal values."""
+    def run(self, engine: str = "fem", progress: ProgressHook | None = None, *, ranks: int = 1) -> Result:
+        """Solve every scenario once at nominal values, with so many processes where the reference engine does."""
         from discsim.study.provenance import now
         from discsim.study.result import Result
 
         begun = now()
-        records = make_engine(engine).run(self.problem(), progress)
-        return Result.from_records(self, self.with_kept_fields(records), begun=begun)
+        solver = make_engine(engine, ranks=ranks)
+        records = solver.run(self.problem(), progress)
+        return Result.from_records(self, self.with_kept_fields(records), begun=begun, engine=solver)
 
     def with_kept_fields(self, records: list[ArmRecord]) -> list[ArmRecord]:
         """The records with only the fields that the study keeps."""
@@ -75,15 +77,26 @@ class Study:
         return records
 
 
-def make_engine(name: str, *, lanes: int | None = None, device: str = "cpu", study: Study | None = None) -> Engine:
+def make_engine(
+    name: str,
+    *,
+    lanes: int | None = None,
+    device: str = "cpu",
+    study: Study | None = None,
+    ranks: int = 1,
+    log: Path | None = None,
+) -> Engine:
     """Engine by name; raises ``ValueError`` for an unknown one and ``ImportError`` with advice where it is not installed.
 
     ``lanes`` (samples that run side by side) and ``device`` ("cpu" or "gpu") are for the engines in JAX; ``study``: whose reduced
-    model the reduced engine takes (``NotTrained`` where there is none). A caller in Python may
-    name a class of its own that is made without arguments, such as ``"mymodule:MyEngine"``; the command line offers ``ENGINES``.
+    model the reduced engine takes (``NotTrained`` where there is none); ``ranks``: processes that share a solve of the
+    reference engine, with the file for what they write where they crash. A caller in Python may name a class of its own that is made without
+    arguments, such as ``"mymodule:MyEngine"``; the command line offers ``ENGINES``.
     """
     if name == "fem":
-        return _reference_engine()
+        return _reference_engine(ranks, log)
+    if ranks > 1:
+        raise ValueError(f"runs in one process; allowed with {ranks} ranks: fem")
     if name == "sweep":
         return _sweep_engine(lanes, device)
     if name == "reduced":
@@ -95,7 +108,7 @@ def make_engine(name: str, *, lanes: int | None = None, device: str = "cpu", stu
     raise ValueError(f"engine {name!r} is not known; there is {', '.join(ENGINES)}")
 
 
-def _reference_engine() -> Engine:
+def _reference_engine(ranks: int, log: Path | None) -> Engine:
     try:
         from discsim.fem.engine import FemEngine
     except ImportError as error:
@@ -103,7 +116,11 @@ def _reference_engine() -> Engine:
             f"the reference engine needs DOLFINx ({error}); install it with pip install 'discsim[fem]' or from conda-forge "
             "(fenics-dolfinx)"
         ) from error
-    return FemEngine()
+    if ranks == 1:
+        return FemEngine()
+    from discsim.study.ranked_engine import RankedEngine
+
+    return RankedEngine(ranks, log)
 
 
 def _sweep_engine(lanes: int | None, device: str) -> Engine:

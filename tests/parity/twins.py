@@ -147,8 +147,8 @@ class Twins:
 
     def margins(self) -> tuple[np.ndarray, np.ndarray]:
         """Least distance of the volume ratio from its bound, at the strain points and at vertices."""
-        mechanics, spaces, kernels = self.model.mechanics, self.model.spaces, self.kernels
-        reference = [mechanics._margin.eval(spaces.mesh, spaces.cells).min(), mechanics._corner_margin().min()]
+        mechanics, kernels = self.model.mechanics, self.kernels
+        reference = [mechanics._margin().min(), mechanics._corner_margin().min()]
         deformed = kernels.deformed(kernels.tables, self.points, self.q[None])
         at_corners = kernels.corner_margin(kernels.tables, self.row, deformed["corner_jacobian"])
         return np.array(reference), np.array([float(self._mechanics()[1]), float(at_corners[0])])
@@ -171,8 +171,8 @@ class Twins:
 
     def prestresses(self) -> tuple[np.ndarray, np.ndarray]:
         """Prestress after the present shape became the reference shape."""
-        mechanics, spaces, kernels = self.model.mechanics, self.model.spaces, self.kernels
-        full = np.asarray(mechanics._update.eval(spaces.mesh, spaces.cells)).reshape(*self.prestress.shape[1:], 3, 3)
+        mechanics, kernels = self.model.mechanics, self.kernels
+        full = mechanics._update().reshape(*self.prestress.shape[1:], 3, 3)
         pattern = kernels.forms.mechanics.kinematics.pattern
         renewed = kernels.renewed_prestress(kernels.tables, self.points, self.prestress[None], self.q[None])[0]
         return np.stack([full[:, :, i, j] for i, j in pattern]), np.asarray(renewed)

@@ -47,12 +47,14 @@ def test_whose_mpiexec(words: str, good: bool, distributions: set[str], tmp_path
     script.write_text(f"#!/bin/sh\necho '{words}'\n")
     script.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin/python"))  # the mpiexec beside it would be taken
     found = checks.mpi()
     assert found.good == good and str(script) in found.found and (good or "first in PATH" in found.remedy)
 
 
 def test_no_mpiexec_is_no_fault(distributions: set[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "bin/python"))
     assert checks.mpi().good
 
 

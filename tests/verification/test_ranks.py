@@ -1,0 +1,152 @@
+"""Several processes that share a solve: the numbers of one process, and an end of all where one of them fails."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+pytest.importorskip("ufl")
+
+from discsim.disc.disc import Disc
+from discsim.fem.engine import FemEngine
+from discsim.problem.engine import Progress
+from discsim.problem.problem import DAY, Problem, build_problem
+from discsim.problem.record import ArmRecord
+from discsim.problem.status import Status
+from discsim.scenario.scenario import Scenario
+from discsim.scenario.therapy import GeneTherapy, StemCellInjection
+from discsim.study.environment import find_mpiexec
+from discsim.study.ranked_engine import RankedEngine
+from discsim.study.reproduction import TIERS
+
+pytestmark = [
+    pytest.mark.fem,
+    pytest.mark.skipif(find_mpiexec() is None, reason="no mpiexec on this machine"),
+]
+
+STEPS = tuple(days * DAY for days in (0.5, 2.0, 8.0, 30.0))
+READOUTS = ("viable_cells", "gag_nucleus", "disc_height", "nucleus_pressure", "glucose_min", "ph_min")
+
+
+@pytest.fixture
+def rank_fault(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """A module with a mechanism, on the path of this process alone."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parents[1] / "fakes"))
+    return importlib.import_module("rank_fault")
+
+
+def plain(disc: Disc | None = None) -> Scenario:
+    return Scenario(disc or Disc.preset("L4-L5", grade=3, mesh_level=1), duration="30 day")
+
+
+def problem(*scenarios: Scenario) -> Problem:
+    return build_problem({f"arm{i}": one for i, one in enumerate(scenarios)}, readouts=READOUTS, output_times=(STEPS[-1],))
+
+
+def same(mine: ArmRecord, theirs: ArmRecord) -> None:
+    """Every number within the tier of another machine; the mesh and the numbering of its fields the same."""
+    assert mine.status is theirs.status is Status.OK
+    assert mine.times == theirs.times and np.array_equal(mine.cells, theirs.cells)
+    for series, others in ((mine.readouts, theirs.readouts), (mine.ledger, theirs.ledger)):
+        assert series.keys() == others.keys()
+        for name, values in series.items():
+            np.testing.assert_allclose(values, others[name], rtol=TIERS["T2"], atol=1e-9, err_msg=name)
+    for frame, other in zip(mine.frames, theirs.frames, strict=True):
+        for name, values in frame.corners.items():
+            size = np.abs(other.corners[name]).max()
+            np.testing.assert_allclose(values, other.corners[name], rtol=0, atol=TIERS["T2"] * size, err_msg=name)
+        np.testing.assert_allclose(frame.displacement, other.displacement, rtol=0, atol=1e-6)
+
+
+def test_two_ranks_give_the_numbers_of_one(tmp_path: Path) -> None:
+    """Doses, signals, and levels that are held at the rim; own steps are cut the same way, so the same list is followed."""
+    both = plain().with_therapy(StemCellInjection(dose="6e6 cell"), GeneTherapy(at="8 day"))
+    asked = problem(plain(), both)
+    told: list[Progress] = []
+    shared = RankedEngine(2, tmp_path / "ranks.log").run(asked, told.append, STEPS)
+    for mine, theirs in zip(shared, FemEngine().run(asked, steps=STEPS), strict=True):
+        same(mine, theirs)
+    assert [(one.arm, one.time) for one in told] == [(arm, t) for arm in ("arm0", "arm1") for t in STEPS]
+    assert not (tmp_path / "ranks.log").exists()
+
+
+def test_a_step_list_chosen_by_two_ranks(tmp_path: Path) -> None:
+    asked = problem(plain())
+    (mine,), (theirs,) = RankedEngine(2, tmp_path / "ranks.log").run(asked), FemEngine().run(asked)
+    np.testing.assert_allclose(mine.times, theirs.times, rtol=1e-6)
+    for name, values in mine.readouts.items():
+        np.testing.assert_allclose(values, theirs.readouts[name], rtol=TIERS["T2"])
+
+
+def test_three_dimensions(tmp_path: Path) -> None:
+    asked = problem(plain(Disc(mesh_name="L4-L5_3d_coarse.msh")))
+    engines = RankedEngine(2, tmp_path / "ranks.log"), FemEngine()
+    (mine,), (theirs,) = (engine.run(asked, steps=STEPS[:2]) for engine in engines)
+    same(mine, theirs)
+
+
+def test_a_mechanism_of_ones_own_travels(rank_fault: Any, tmp_path: Path) -> None:
+    asked = problem(plain().with_mechanism(rank_fault.RankFault()))
+    (mine,), (theirs,) = RankedEngine(2, tmp_path / "ranks.log").run(asked, steps=STEPS), FemEngine().run(asked, steps=STEPS)
+    same(mine, theirs)
+
+
+@pytest.mark.parametrize("fault", ["raise", "kill"])
+def test_one_rank_fails(fault: str, rank_fault: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All end within seconds, every arm is ``crashed``, and the log has the traceback of the one that raised."""
+    monkeypatch.setenv(rank_fault.VARIABLE, fault)
+    began = time.monotonic()
+    records = RankedEngine(2, tmp_path / "ranks.log").run(problem(plain().with_mechanism(rank_fault.RankFault())), steps=STEPS)
+    assert [record.status for record in records] == [Status.CRASHED]
+    assert str(tmp_path / "ranks.log") in str(records[0].failure)
+    assert time.monotonic() - began < 60.0  # they start in some seconds; without an end of all, rank 0 would wait for ever
+    if fault == "raise":
+        assert rank_fault.SAYING in (tmp_path / "ranks.log").read_text()
+
+
+def test_ranks_end_with_a_killed_driver(tmp_path: Path) -> None:
+    """Nobody but the driver knows them, so they must not stay."""
+    code = (
+        "from discsim.study.ranked_engine import RankedEngine\n"
+        "from discsim.study.study import Study\n"
+        "from discsim import Disc, Scenario\n"
+        "study = Study({'untreated': Scenario(Disc.preset(mesh_level=1), duration='10 year')})\n"
+        "RankedEngine(2).run(study.problem(), lambda step: print('step', flush=True))\n"
+    )
+    mark = {"PYTHONPATH": str(Path(__file__).parents[2]), "RANKS_OF_TEST": str(tmp_path)}
+    driver = subprocess.Popen([sys.executable, "-c", code], env=os.environ | mark, stdout=subprocess.PIPE, text=True)
+    assert driver.stdout is not None and driver.stdout.readline() == "step\n"
+    assert len(marked(tmp_path)) >= 3
+    driver.kill()
+    driver.wait()
+    deadline = time.monotonic() + 20.0
+    while marked(tmp_path) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert marked(tmp_path) == []
+    driver.stdout.close()
+
+
+def marked(place: Path) -> list[int]:
+    """Living processes that were started with a mark in their environment."""
+    found = []
+    for one in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (one / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if f"RANKS_OF_TEST={place}".encode() in words:
+            found.append(int(one.name))
+    return found
+
+
+def test_more_ranks_than_processors() -> None:
+    with pytest.raises(ValueError, match="5000 ranks; allowed: 1 to"):
+        RankedEngine(5000)
