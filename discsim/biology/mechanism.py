@@ -299,6 +299,10 @@ class Composition:
                 raise CompositionError(
                     f"mechanism {mechanism.label!r}: a parameter of it is called 'present'; give it another name"
                 )
+            if isinstance(mechanism.regions, str):  # would be read letter by letter
+                raise CompositionError(
+                    f'mechanism {mechanism.label!r}: regions is the text "{mechanism.regions}"; write ("{mechanism.regions}",)'
+                )
             wrong = [region for region in mechanism.regions if region not in REGIONS]
             if wrong or not mechanism.regions:
                 given = repr(wrong[0]) if wrong else "nothing"

@@ -6,7 +6,9 @@ Exit codes: 0 well, 1 an error of discsim itself, 2 bad input, 3 finished with f
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -106,7 +108,8 @@ def validate(
     for line in idle_volumes(study, apply_overrides(parse_text(read_text(file)), tuple(overrides or ()), Complaints())):
         show_error(line)
     if study.design:
-        typer.echo(f"    design: {study.design['kind']}, {len(study.design['vary'])} varied numbers")
+        count = len(study.design["vary"])
+        typer.echo(f"    design: {study.design['kind']}, {count} varied number{'s' if count != 1 else ''}")
 
 
 catalogue.register(app)
@@ -140,14 +143,13 @@ def run(
     check_laws(study)
     folder = out if out is not None else Path("out") / experiment_name(file)
     prepare_folder(folder, force)
-    solver = solving_engine(engine, ranks, folder / RANKS_LOG)
     left = [f"[{name}]" for name, table in (("design", study.design), ("check", study.check)) if table]
     if left:
         show_error(
             f"run solves the scenarios at their nominal values; {' and '.join(left)} {'is' if len(left) == 1 else 'are'} not run"
         )
     began = time.monotonic()
-    result = _solve(study, solver, folder, error_estimate)
+    result = _solve(study, engine, ranks, folder, error_estimate)
     took = time.monotonic() - began
     print_summary(result, make_console())
     failed = result.failed()
@@ -156,26 +158,26 @@ def run(
         raise Stop(FAILED_ARMS, f"{len(failed)} of {len(result.scenario_names)} arms did not finish: {', '.join(failed)}")
 
 
-def _solve(study: Study, engine: Engine, folder: Path, error_estimate: bool) -> Result:
+def _solve(study: Study, engine: str, ranks: int, folder: Path, error_estimate: bool) -> Result:
     """Run, save, state the error, draw. The result is kept as soon as there is one."""
     from discsim.report.plots import save_all
     from discsim.report.progress import RunProgress
     from discsim.study.provenance import now
     from discsim.study.result import Result
 
-    begun = now()
+    solver, begun = solving_engine(engine, ranks, folder / RANKS_LOG), now()
     with _interruptible() as check, RunProgress(Console(stderr=True)) as progress:
 
         def hook(step: Progress) -> None:
             check()
             progress.hook(step)
 
-        records = engine.run(study.problem(), hook)
+        records = solver.run(study.problem(), hook)
         stale = _pictures(folder)
-        result = Result.from_records(study, study.with_kept_fields(records), begun=begun, engine=engine)
+        result = Result.from_records(study, study.with_kept_fields(records), begun=begun, engine=engine, processes=ranks)
         result.save(folder / RESULT_FILE, overwrite=True)
         if error_estimate:
-            _state_error(study, records, result, engine, progress, hook)
+            _state_error(study, records, result, solver, progress, hook)
             result.save(folder / RESULT_FILE, overwrite=True)
         drawn = set(save_all(result, folder))
         for path in stale - drawn:  # of the result that was replaced
@@ -221,7 +223,9 @@ sweep.register(app)
 
 @app.command()
 @guarded
-def doctor() -> None:
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output, and nothing else.")] = False,
+) -> None:
     """Whether this machine can run a study.
 
     Example: discsim doctor
@@ -230,7 +234,9 @@ def doctor() -> None:
     from discsim.study.machine_checks import machine_checks
 
     found = [*checks(), *machine_checks()]
-    for check in found:
+    if as_json:
+        typer.echo(json.dumps([dataclasses.asdict(check) for check in found]))
+    for check in found if not as_json else ():
         typer.echo(f"{'ok' if check.good else 'MISSING':8}{check.name}: {check.found}")
         if not check.good:
             typer.echo(f"{'':8}{check.remedy}")

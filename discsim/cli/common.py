@@ -8,6 +8,7 @@ import errno
 import functools
 import os
 import signal
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
 from discsim.study.folder_files import RESULT_FILE
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from discsim.problem.engine import Engine
 
 BAD_INPUT, FAILED_ARMS, ENVIRONMENT, MISMATCH, NO_EVIDENCE, INTERRUPTED = 2, 3, 4, 5, 6, 130
+CLOSED = 141  # as the shell names the end by a closed pipe
 # What the system says of a path that a user named, not of a fault in discsim.
 UNUSABLE_PATH = {
     errno.ENAMETOOLONG, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ELOOP, errno.EACCES, errno.EPERM, errno.EROFS,
@@ -67,9 +70,9 @@ OfSweep = Annotated[
 
 
 class Words(TyperGroup):
-    """The commands; refuses an empty word before any of them begins.
+    """The commands; tells what is wrong with a command line in one line, and refuses an empty word before any of them begins.
 
-    Most often a shell variable that is not set, and ``--out ""`` would be the folder one stands in.
+    That is most often a shell variable that is not set, and ``--out ""`` would be the folder one stands in.
     """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -84,7 +87,21 @@ class Words(TyperGroup):
                 continue
             show_error(f'{place}: given ""; allowed: a value; is a variable of the shell not set?')
             raise typer.Exit(BAD_INPUT)
-        return super().parse_args(ctx, args)
+        return self._told(ctx, lambda: super(Words, self).parse_args(ctx, args))
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that the words name."""
+        return self._told(ctx, lambda: super(Words, self).invoke(ctx))
+
+    def _told[T](self, ctx: Any, action: Callable[[], T]) -> T:
+        try:
+            return action()
+        except TyperException as error:
+            if type(error).__name__ == "NoArgsIsHelpError":  # the help itself
+                raise
+            path = (getattr(error, "ctx", None) or ctx).command_path
+            show_error(f"{path}: {' '.join(error.format_message().split())} ({path} --help)")
+            raise typer.Exit(BAD_INPUT) from None
 
 
 def show_error(message: str) -> None:
@@ -105,8 +122,11 @@ def guarded(command: Callable[..., None]) -> Callable[..., None]:
     def guarded_command(*args: Any, **keywords: Any) -> None:
         try:
             command(*args, **keywords)
-        except (typer.Exit, BrokenPipeError):
+        except typer.Exit:
             raise
+        except BrokenPipeError:  # whoever reads has enough, such as head; the rest goes nowhere
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(CLOSED) from None
         except Stop as stop:
             if str(stop):
                 show_error(str(stop))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from discsim.cli.common import ENVIRONMENT, NO_EVIDENCE, Experiment, Override, Plugin, Stop, guarded, show_error
+from discsim.cli.common import BAD_INPUT, ENVIRONMENT, Experiment, Override, Plugin, Stop, guarded, show_error
 
 if TYPE_CHECKING:
     from discsim.study.explore import Explorer
@@ -66,7 +66,7 @@ def _explorer(study: Study, file: Path, overrides: tuple[str, ...], plugin: bool
     try:
         found = Explorer(study, read_text(file), overrides, source=str(file), folder=file.parent, allow_plugin=plugin)
     except NotTrained as error:
-        raise Stop(NO_EVIDENCE, str(error)) from None
+        raise Stop(BAD_INPUT, str(error)) from None
     show_error("compiling the reduced model ...")
     found.warm()
     return found

@@ -48,7 +48,7 @@ def optimise(
     minimise: Annotated[str | None, typer.Option("--minimise", metavar="NAME@TIME", help="The same, the least of it.")] = None,
     subject_to: Annotated[
         Texts,
-        typer.Option("--subject-to", metavar="TEXT", help='Constraint such as "glucose_min >= 0.5 mM"; may be given again.'),
+        typer.Option("--subject-to", metavar="TEXT", help='Constraint such as "glucose_min >= 1 mM"; may be given again.'),
     ] = None,
     at_all_times: Annotated[
         bool, typer.Option("--at-all-times", help="Constraints hold at every output time, not only at that of the readout.")
@@ -72,7 +72,7 @@ def optimise(
     """The best dose, place, volume or time of a therapy under constraints, by gradients.
 
     Example: discsim optimise experiments/cells_vs_gene/study.toml --scenario cells --maximise gag_nucleus@"10 year"
-    --over scenarios.cells.therapy.0.dose --subject-to "glucose_min >= 0.5 mM" --at-all-times
+    --over scenarios.cells.therapy.0.dose --subject-to "glucose_min >= 1 mM" --at-all-times
     """
     from discsim.report.optimum import closest, print_optimum, to_json
     from discsim.study.config import read_study

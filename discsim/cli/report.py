@@ -35,6 +35,8 @@ def report(
     target = out or (path if path.is_dir() else path.parent) / PAGE_FILE
     if target.is_dir():
         raise Stop(BAD_INPUT, f"{target}: is a folder; name a file such as {target / PAGE_FILE}")
+    if target.exists() and not target.is_file():  # a device would be replaced
+        raise Stop(BAD_INPUT, f"{target}: is no ordinary file; name one such as {PAGE_FILE}")
     if out is not None:  # before anything is drawn
         writable_folder(target.parent)
     sweeps, runs = path.is_dir() and is_sweep(path), not path.is_dir() or (path / RESULT_FILE).exists()
@@ -70,7 +72,7 @@ def _sweep_page(folder: Path) -> Page:
     ensemble = open_ensemble(folder)
     held = held_assumptions(folder, [one.path for one in ensemble.inputs])
     try:
-        comparison, confirmation = verdict.compare(ensemble), load_confirmation(folder)
+        comparison, confirmation = verdict.compare(ensemble, alone=True), load_confirmation(folder)
     except verdict.VerdictError as error:
         raise Stop(BAD_INPUT, str(error)) from None
     return sweep_page(ensemble, comparison, confirmation, held, _sensitivity(ensemble, manifest), manifest, nominal)

@@ -110,7 +110,7 @@ def _numbers(study: Study, engine: str) -> Numbers:
             check()
             progress.hook(step)
 
-        return numbers_of(Result.from_records(study, solver.run(study.problem(), hook), engine=solver))
+        return numbers_of(Result.from_records(study, solver.run(study.problem(), hook), engine=engine))
 
 
 def register(app: typer.Typer) -> None:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
@@ -282,7 +282,10 @@ def _stops() -> Iterator[None]:
 
 
 @guarded
-def status(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a sweep.")]) -> None:
+def status(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder of a sweep.")],
+    as_json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output, and nothing else.")] = False,
+) -> None:
     """How far a sweep is; may be asked while it runs.
 
     Example: discsim status out/cells_vs_gene
@@ -296,21 +299,31 @@ def status(folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Folder
 
     driver = holder(folder)
     state = load_state(folder)
-    if driver is not None:
+    told: dict[str, Any] = {"driver": driver, "progress": None if state is None else dataclasses.asdict(state)}
+    if driver is not None and not as_json:
         typer.echo(f"process {driver['pid']} on {driver['host']} works here since {driver['since']}")
         if state is not None:
             typer.echo(f"{state.phase}: {words(state)}")
-        if not is_sweep(folder):  # it chooses the steps, or waits for workers to do so
-            return
+    if driver is not None and not is_sweep(folder):  # it chooses the steps, or waits for workers to do so
+        if as_json:
+            typer.echo(json.dumps(told))
+        return
     manifest = load_manifest(folder)
     counts = sweep_counts(folder, manifest)
     failed = {sample: why for sample, shard in counts.items() for bad, why in shard.failed().items() if bad == sample}
-    typer.echo(f"{manifest.title}: {len(counts)} of {manifest.count} samples of the design are computed, {len(failed)} failed")
     engines = sweep_engines(counts)
+    wanted = state.total if state is not None and state.phase == "done" else manifest.count
+    if as_json:
+        told |= {"title": manifest.title, "samples": manifest.count, "wanted": wanted, "computed": len(counts)}
+        typer.echo(json.dumps(told | {"failed": dict(sorted(failed.items())), "engines": engines}))
+        return
+    first = f" (the first {wanted} were asked for)" if wanted < manifest.count else ""
+    done = f"{len(counts)} of {manifest.count} samples of the design are computed"
+    typer.echo(f"{manifest.title}: {done}{first}, {len(failed)} failed")
     if engines:
         typer.echo(f"computed by: {engine_words(engines)}")
     print_failures(dict(sorted(failed.items())), make_console())
-    if driver is None and len(counts) < manifest.count:
+    if driver is None and len(counts) < wanted:
         typer.echo("nothing works here now; the same discsim sweep command goes on with it")
 
 

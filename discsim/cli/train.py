@@ -70,7 +70,7 @@ def train(
             found = trained(study)
         except NotTrained as error:
             if report:
-                raise Stop(FAILED_ARMS, str(error)) from None
+                raise Stop(BAD_INPUT, str(error)) from None
             typer.echo(str(error), err=True)
     if found is None:
         found = _train(study, workers, file.resolve().parent if plugin else None)
@@ -85,7 +85,7 @@ def _place(study: Study) -> Place:
     try:
         return place_of(study)
     except NotTrained as error:
-        raise Stop(FAILED_ARMS, str(error)) from None
+        raise Stop(BAD_INPUT, str(error)) from None
 
 
 def _enrich(study: Study, sweep: Path) -> None:

@@ -33,10 +33,9 @@ ProgressHook = Callable[[Progress], None]
 
 
 class Engine(abc.ABC):
-    """Runs a problem; one record per arm, whatever happened to the others. ``processes``: how many share a solve."""
+    """Runs a problem; one record per arm, whatever happened to the others."""
 
     name: str = ""
-    processes: int = 1
 
     @abc.abstractmethod
     def run(

@@ -90,6 +90,8 @@ def sweep_page(
     page.rows(header, [(i.path, f"{i.low:.4g}", f"{i.high:.4g}", i.unit, i.scale, i.evidence) for i in ensemble.inputs])
     _experiment(page, str(nominal.attrs.get("discsim_config", "")))
     page.heading("Verdicts")
+    if not comparison.verdicts:
+        _spreads(page, ensemble)
     for time in dict.fromkeys(verdict.time for verdict in comparison.verdicts):
         verdicts = [verdict for verdict in comparison.verdicts if verdict.time == time]
         page.picture(paired_differences(ensemble, verdicts), f"paired differences between scenarios at {time_words(time)}")
@@ -115,6 +117,16 @@ def sweep_page(
     _parameters(page, nominal.children["parameters"].to_dataset(inherit=False))
     _origin(page, nominal.attrs)
     return page
+
+
+def _spreads(page: Page, ensemble: Ensemble) -> None:
+    """What a sweep of one scenario has instead of verdicts."""
+    from discsim.report.sweep_tables import spread_table, spread_words
+
+    page.words("One scenario: nothing to compare. Its readouts over the good samples:")
+    for readout, unit in ensemble.units.items():
+        page.heading(spread_words(readout, unit), 3)
+        page.table(spread_table(ensemble, readout))
 
 
 def sensitivity_section(page: Page, found: tuple[Sensitivity, ...] | str) -> None:

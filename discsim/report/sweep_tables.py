@@ -35,15 +35,21 @@ def print_sweep(ensemble: Ensemble, total: int, console: Console) -> None:
         console.print(Text(engine_sentence(engines)), soft_wrap=True)
     for readout, unit in ensemble.units.items():
         console.print()
-        shown_unit = "" if unit in ("", "1", "dimensionless") else f" ({unit})"
-        console.print(Text(f"{readout}{shown_unit}: median [{SPREAD[0]:g} % .. {SPREAD[1]:g} %]", style="bold"))
-        console.print(_spread_table(ensemble, readout))
+        console.print(Text(spread_words(readout, unit), style="bold"))
+        console.print(spread_table(ensemble, readout))
     print_failures(failures(ensemble), console)
     if len(ensemble.scenarios) > 1:
         console.print(Text("which scenario is better, in which discs, how sure: discsim compare"))
 
 
-def _spread_table(ensemble: Ensemble, readout: str) -> Table:
+def spread_words(readout: str, unit: str) -> str:
+    """What ``spread_table`` shows."""
+    shown_unit = "" if unit in ("", "1", "dimensionless") else f" ({unit})"
+    return f"{readout}{shown_unit}: median [{SPREAD[0]:g} % .. {SPREAD[1]:g} %]"
+
+
+def spread_table(ensemble: Ensemble, readout: str) -> Table:
+    """A readout at each time of the table, over the good samples of each scenario."""
     digits = ensemble.digits[readout]
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     table.add_column("scenario", vertical="bottom")

@@ -26,7 +26,6 @@ from discsim.study.store import ResultError, read_tree, write_tree
 from discsim.study.tree import LEDGER, build_tree
 
 if TYPE_CHECKING:
-    from discsim.problem.engine import Engine
     from discsim.study.study import Study
 
 __all__ = ["Change", "Result", "ResultError", "ScenarioResult", "TableEntry"]
@@ -168,16 +167,19 @@ class Result:
         self.tree = tree
 
     @classmethod
-    def from_records(cls, study: Study, records: Sequence[ArmRecord], *, begun: str = "", engine: Engine | None = None) -> Self:
+    def from_records(
+        cls, study: Study, records: Sequence[ArmRecord], *, begun: str = "", engine: str = "", processes: int = 1
+    ) -> Self:
         """From what an engine gave back; raises ``ValueError`` where records and scenarios do not match.
 
-        ``begun``: when the engine was started (UTC, as in ISO 8601); ``engine``: that one; each where it is known.
+        ``begun``: when the engine was started (UTC, as in ISO 8601); ``engine``: the word it is made from, on so
+        many ``processes``; each where it is known.
         """
         tree = build_tree(study, records)
         if begun:
             tree.attrs["discsim_begun"] = begun
-        if engine is not None:
-            tree.attrs["discsim_engine"], tree.attrs["discsim_processes"] = engine.name, engine.processes
+        if engine:
+            tree.attrs["discsim_engine"], tree.attrs["discsim_processes"] = engine, processes
         return cls(tree)
 
     @classmethod

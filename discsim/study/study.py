@@ -65,9 +65,8 @@ class Study:
         from discsim.study.result import Result
 
         begun = now()
-        solver = make_engine(engine, ranks=ranks)
-        records = solver.run(self.problem(), progress)
-        return Result.from_records(self, self.with_kept_fields(records), begun=begun, engine=solver)
+        records = make_engine(engine, ranks=ranks).run(self.problem(), progress)
+        return Result.from_records(self, self.with_kept_fields(records), begun=begun, engine=engine, processes=ranks)
 
     def with_kept_fields(self, records: list[ArmRecord]) -> list[ArmRecord]:
         """The records with only the fields that the study keeps."""
@@ -90,8 +89,8 @@ def make_engine(
 
     ``lanes`` (samples that run side by side) and ``device`` ("cpu" or "gpu") are for the engines in JAX; ``study``: whose reduced
     model the reduced engine takes (``NotTrained`` where there is none); ``ranks``: processes that share a solve of the
-    reference engine, with the file for what they write where they crash. A caller in Python may name a class of its own that is made without
-    arguments, such as ``"mymodule:MyEngine"``; the command line offers ``ENGINES``.
+    reference engine, with the file for what they write where they crash. A caller in Python may name a class of its own that is
+    made without arguments, such as ``"mymodule:MyEngine"``; the command line offers ``ENGINES``.
     """
     if name == "fem":
         return _reference_engine(ranks, log)

@@ -163,14 +163,17 @@ def compare(
     times: Iterable[float] | None = None,
     margins: Mapping[str, float] | None = None,
     flips: bool = True,
+    alone: bool = False,
 ) -> Comparison:
     """Verdicts for each readout (all where left out) at each time (s; the last table time where left out).
 
     ``margins``: readout -> difference (in its unit) beyond which a worse arm counts as harm, such as its discretisation error;
-    0 where left out. ``flips``: whether to look for the inputs that decide. Raises ``VerdictError`` for a readout or time that
-    the ensemble does not hold, a margin below zero, and where there is nothing to compare.
+    0 where left out. ``flips``: whether to look for the inputs that decide. ``alone``: a single scenario gives no verdicts.
+    Raises ``VerdictError`` for a readout or time that the ensemble does not hold, a margin below zero, and where there is nothing
+    to compare.
     """
-    if len(ensemble.scenarios) < 2:
+    single = len(ensemble.scenarios) < 2
+    if single and not alone:
         raise VerdictError(f"{ensemble.title}: one scenario only; a comparison needs two")
     known = tuple(ensemble.units)
     chosen = known if readouts is None else tuple(readouts)
@@ -194,7 +197,9 @@ def compare(
         tuple(
             SweptRange(one.path, one.unit, one.scale, one.evidence, finite(one.low), finite(one.high)) for one in ensemble.inputs
         ),
-        tuple(_readout(ensemble, rows, name, at, margin.get(name, 0.0), flips) for name in chosen for at in indices),
+        tuple(
+            _readout(ensemble, rows, name, at, margin.get(name, 0.0), flips) for name in chosen for at in indices if not single
+        ),
         engines_of(ensemble, rows),
     )
 
