@@ -1,7 +1,7 @@
 """The command line. Rooms that need long to load are imported by the command that needs them.
 
 Exit codes: 0 well, 1 an error of discsim itself, 2 bad input, 3 finished with failed arms, 4 environment,
-5 stored and found differ, 6 evidence missing, 130 interrupted.
+5 stored and found differ, 6 evidence missing, 130 interrupted, 141 whoever reads closed the pipe.
 """
 
 from __future__ import annotations

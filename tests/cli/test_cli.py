@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import io
+import json
 import os
 import re
 import signal
@@ -411,6 +412,52 @@ def test_doctor() -> None:
     assert done.exit_code == 0, done.output
     assert "forms compile" in done.stdout and "float64" in done.stdout
     assert "MISSING" not in done.stdout
+
+
+def test_doctor_as_json() -> None:
+    found = json.loads(call("doctor", "--json").stdout)
+    assert all(one["good"] for one in found) and {"Python", "MPI", "disk"} <= {one["name"] for one in found}
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (("run",), "run: Missing argument 'FILE'. (discsim run --help)"),
+        (("runn",), "No such command 'runn'. Did you mean 'run'? (discsim --help)"),
+        (("vv", "list", "--quick"), "vv list: No such option: --quick (discsim vv list --help)"),
+        (("run", "x.toml", "--ranks", "many"), "run: Invalid value for '--ranks': "),
+        (("run", "x.toml", "--ranks", "0"), "run: Invalid value for '--ranks': "),
+    ],
+)
+def test_a_wrong_command_line_gives_one_line(words: tuple[str, ...], line: str) -> None:
+    done = CliRunner().invoke(app, words, prog_name="discsim")
+    assert done.exit_code == 2 and len(done.stderr.splitlines()) == 1, done.output
+    assert done.stderr.startswith("discsim") and line in done.stderr
+
+
+def test_who_reads_may_have_enough() -> None:
+    """As ``discsim params | head``: no traceback, and no error of discsim."""
+    command = [sys.executable, "-m", "discsim", "params", "--format", "csv"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT)
+    assert process.stdout is not None and process.stderr is not None
+    process.stdout.close()
+    assert process.stderr.read() == b"" and process.wait() == 141
+    process.stderr.close()
+
+
+@pytest.mark.parametrize(
+    ("words", "line"), [(("2", "--engine", "sweep"), "allowed with 2 ranks: fem"), (("5000",), "5000 ranks; allowed: 1 to")]
+)
+def test_ranks_that_cannot_be(words: tuple[str, ...], line: str, tiny: Path, tmp_path: Path) -> None:
+    done = call("run", str(tiny), "--out", str(tmp_path / "o"), "--ranks", *words)
+    assert done.exit_code == 2 and line in done.stderr and not (tmp_path / "o").exists()
+
+
+def test_a_run_on_two_ranks_says_so(tiny: Path, tmp_path: Path) -> None:
+    done = call("run", str(tiny), "--ranks", "2", "--no-error-estimate", "--out", str(tmp_path / "o"))
+    assert done.exit_code == 0, done.output
+    assert "processes of a solve: 2\n" in call("show", str(tmp_path / "o"), "--provenance").stdout
+    assert "engine: fem\n" in call("show", str(tmp_path / "o"), "--provenance").stdout
 
 
 def test_version_is_that_of_the_package() -> None:

@@ -125,6 +125,9 @@ def test_sweep_status_show_and_compare(experiment: Path) -> None:
     assert sweep(experiment).stdout.startswith("10 samples of 2 scenarios, 0 failed; 0 computed now")
     status = call("status", folder)
     assert (status.exit_code, status.stdout) == (0, "quick: 10 of 10 samples of the design are computed, 0 failed\n")
+    told = json.loads(call("status", folder, "--json").stdout)
+    assert (told["computed"], told["samples"], told["wanted"], told["failed"], told["driver"]) == (10, 10, 10, {}, None)
+    assert told["progress"]["phase"] == "done"
     shown = call("show", folder)
     assert shown.exit_code == 0
     assert "10 of 10 samples (list) over loading.active, stem_cells.undifferentiated_demand" in shown.stdout
@@ -156,6 +159,27 @@ def test_report_of_a_sweep(experiment: Path) -> None:
     assert "http" not in html.replace("http-equiv", "") and 'src="data:image/png;base64,' in html
     assert call("report", folder, "-o", experiment.parent).exit_code == 2
     assert call("report", experiment.parent / "nowhere").exit_code == 2
+
+
+def test_status_of_a_sweep_that_was_asked_for_less(experiment: Path) -> None:
+    sweep(experiment, "--samples", "4")
+    status = call("status", experiment.parent / "s")
+    assert status.stdout == "quick: 4 of 10 samples of the design are computed (the first 4 were asked for), 0 failed\n"
+    assert json.loads(call("status", experiment.parent / "s", "--json").stdout)["wanted"] == 4
+
+
+def test_report_of_one_scenario(experiment: Path) -> None:
+    """Nothing to compare, but readouts, what they depend on, and where it came from."""
+    text = experiment.read_text()
+    first, last = text.index("[[scenarios.cells"), text.index("[readouts]")
+    experiment.write_text(text[:first] + text[last:].replace(text[text.index('"stem_cells') :], ""))
+    assert sweep(experiment).exit_code == 0
+    done = call("report", experiment.parent / "s")
+    assert done.exit_code == 0, done.output
+    html = (experiment.parent / "s" / "report.html").read_text(encoding="utf-8")
+    assert "One scenario: nothing to compare" in html and "viable_cells (million): median [5 % .. 95 %]" in html
+    refused = call("compare", experiment.parent / "s")
+    assert refused.exit_code == 2 and "one scenario only" in refused.stderr
 
 
 def test_check_names_damaged_shards_and_changes_nothing(experiment: Path) -> None:

@@ -204,7 +204,7 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 
 def test_report_without_a_training(file: Path) -> None:
     done = call("train", file, "--report")
-    assert done.exit_code == 3 and done.stdout == ""
+    assert done.exit_code == 2 and done.stdout == ""
     assert one_line(done) == "no reduced model of this study; discsim train makes one"
 
 
@@ -301,7 +301,7 @@ def test_another_study_needs_its_own_training_and_says_why(
 ) -> None:
     keep(file)
     done = call("train", file, "--report", "--set", override)
-    assert done.exit_code == 3
+    assert done.exit_code == 2
     line = one_line(done)
     assert line.startswith("no reduced model of this study (another one differs: ") and line.endswith("; discsim train makes one")
     assert told in line
@@ -311,20 +311,20 @@ def test_a_wider_box_needs_its_own_training(file: Path, keep: Callable[..., Path
     keep(file)
     file.write_text(file.read_text().replace("0.25 MPa", "0.24 MPa"))
     done = call("train", file, "--report")
-    assert done.exit_code == 3 and "another one differs: " in one_line(done) and "0.24" in done.stderr
+    assert done.exit_code == 2 and "another one differs: " in one_line(done) and "0.24" in done.stderr
 
 
 def test_changed_code_needs_its_own_training(file: Path, keep: Callable[..., Path], monkeypatch: pytest.MonkeyPatch) -> None:
     keep(file)
     monkeypatch.setattr(trainings, "source_hash", lambda mechanisms: "0123456789abcdef")
     done = call("train", file, "--report")
-    assert done.exit_code == 3 and "(another one differs: code of discsim and mechanisms)" in one_line(done)
+    assert done.exit_code == 2 and "(another one differs: code of discsim and mechanisms)" in one_line(done)
 
 
 def test_a_damaged_neighbour_is_passed_over(file: Path, keep: Callable[..., Path]) -> None:
     keep(file).write_bytes(b"something else")
     done = call("train", file, "--report", "--set", "disc.grade=1")
-    assert done.exit_code == 3 and one_line(done) == "no reduced model of this study; discsim train makes one"
+    assert done.exit_code == 2 and one_line(done) == "no reduced model of this study; discsim train makes one"
 
 
 @pytest.mark.parametrize("change", [("title=other",), ("design.samples=32",), ("design.seed=9",), ("design.kind=random",)])
@@ -427,7 +427,7 @@ def test_samples_at_full_order_join_the_training(file: Path, keep: Callable[...,
     assert trainings.added_identity(study, "reduced") == {"added": enrichment.hash_of(place.added)}
     assert trainings.added_identity(study, "sweep") == {}
     done = call("train", file, "--report")
-    assert done.exit_code == 3 and "added.0" in one_line(done)
+    assert done.exit_code == 2 and "added.0" in one_line(done)
 
 
 def test_wrong_sweeps_to_enrich_with(
@@ -450,4 +450,4 @@ def test_a_damaged_list_of_samples_is_told(file: Path, keep: Callable[..., Path]
     for text in ("[1, 2]", "{", '[{"a": "b"}]'):
         listed.write_text(text)
         done = call("train", file, "--report")
-        assert done.exit_code == 3 and "damaged; remove it" in one_line(done)
+        assert done.exit_code == 2 and "damaged; remove it" in one_line(done)

@@ -184,6 +184,11 @@ class _NoField(Mechanism):
         return {"dark_matter": glucose}
 
 
+class _TextForRegions(_Missing):
+    name = "text_for_regions"
+    regions = "NP"  # type: ignore[assignment]
+
+
 @pytest.mark.parametrize(
     ("mechanism", "message"),
     [
@@ -191,6 +196,7 @@ class _NoField(Mechanism):
         (_Missing, "'missing' reads 'kryptonite', which nothing here gives"),
         (_Twice, "gives 'ph', which .* gives already"),
         (_NoDrive, "adds to 'motivation', no drive; drives: anabolic_drive"),
+        (_TextForRegions, "regions is the text \"NP\"; write"),
     ],
 )
 def test_mechanisms_that_do_not_fit_are_refused(mechanism: type[Mechanism], message: str) -> None:

@@ -229,7 +229,7 @@ def test_without_the_extra(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_a_training(file: Path) -> None:
-    assert told(file, "--port", 0, "--no-browser") == (6, "no reduced model of this study; discsim train makes one")
+    assert told(file, "--port", 0, "--no-browser") == (2, "no reduced model of this study; discsim train makes one")
 
 
 def test_without_a_design(file: Path) -> None:
