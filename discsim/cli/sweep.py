@@ -103,6 +103,9 @@ def sweep(
         str | None,
         typer.Option(metavar="tcp://HOST:PORT", help="Run on the workers of this Dask scheduler, not on this machine's cores."),
     ] = None,
+    ranks: Annotated[
+        int, typer.Option(min=1, metavar="K", help="Processes that share a solve of --engine fem, for large meshes.")
+    ] = 1,
     fail_fast: Annotated[bool, typer.Option("--fail-fast", help="End at the first sample that fails.")] = False,
     plan: Annotated[bool, typer.Option("--plan", help="Only time the first sample and say what the sweep will take.")] = False,
     plugin: Plugin = False,
@@ -137,6 +140,7 @@ def sweep(
     options = SweepOptions(
         engine, device, batch, workers, samples, check, force, again, plugins, timeout, fail_fast, faults, memory, address
     )
+    options = dataclasses.replace(options, ranks=ranks)
     if branch:
         folder, options = _branched(study, folder, options)
     elif extend is not None:

@@ -56,6 +56,13 @@ def find_mpiexec() -> str | None:
     return beside or shutil.which("mpiexec")
 
 
+def check_ranks(ranks: int) -> None:
+    """Raise ``ValueError`` for more ranks than processors: they wait for one another by turning in circles."""
+    most = max(os.cpu_count() or 1, 2)
+    if not 1 <= ranks <= most:
+        raise ValueError(f"{ranks} ranks; allowed: 1 to {most}, the processors of this machine")
+
+
 def need_gpu() -> None:
     """Raise ``MissingTool`` where JAX sees no GPU. Asked in a process of its own, which gives the memory of the GPU back."""
     settings = os.environ | {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_CPP_MIN_LOG_LEVEL": "3"}

@@ -23,7 +23,7 @@ from discsim.problem.engine import Engine, Progress, ProgressHook
 from discsim.problem.problem import Problem
 from discsim.problem.record import ArmRecord
 from discsim.problem.status import Status
-from discsim.study.environment import MissingTool, find_mpiexec
+from discsim.study.environment import MissingTool, check_ranks, find_mpiexec
 from discsim.study.shards import failed_records
 from discsim.study.sweep_worker import SINGLE_THREAD
 
@@ -40,11 +40,8 @@ class RankedEngine(Engine):
     name = "fem"
 
     def __init__(self, ranks: int, log: Path | None = None) -> None:
-        """Raises ``ValueError`` for more ranks than processors (they wait for one another by turning in circles) and
-        ``MissingTool`` where there is no mpiexec."""
-        most = max(os.cpu_count() or 1, 2)
-        if not 1 <= ranks <= most:
-            raise ValueError(f"{ranks} ranks; allowed: 1 to {most}, the processors of this machine")
+        """Raises ``ValueError`` as ``check_ranks`` does, and ``MissingTool`` where there is no mpiexec."""
+        check_ranks(ranks)
         found = find_mpiexec()
         if found is None:
             raise MissingTool("no mpiexec in PATH, which several ranks need; install MPICH, or leave --ranks out")

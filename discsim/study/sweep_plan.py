@@ -12,7 +12,7 @@ from typing import Any
 from discsim.problem.status import Status
 from discsim.study.config import resolve
 from discsim.study.design import Design, draw
-from discsim.study.environment import MissingTool
+from discsim.study.environment import MissingTool, check_ranks
 from discsim.study.executor import Died, Task
 from discsim.study.faults import VARIABLE
 from discsim.study.messages import ConfigError
@@ -43,7 +43,8 @@ class SweepOptions:
     are done); ``fail_fast``: end at the first sample that fails; ``faults``: sample -> what goes wrong on purpose (``faults``);
     ``memory``: GiB that a process may hold (any amount); ``address``: of a Dask scheduler whose workers are to run it (processes
     of this machine), ``workers`` then being the most that are used; ``parent``: of a sweep that begins as a branch, what it
-    branched from (``sweep_branch``); ``first_steps``: with what its step list begins (ends, s), where it takes a shorter one on.
+    branched from (``sweep_branch``); ``first_steps``: with what its step list begins (ends, s), where it takes a shorter one on;
+    ``ranks``: processes that share a solve of the reference engine.
     """
 
     engine: str | None = None
@@ -62,6 +63,12 @@ class SweepOptions:
     address: str | None = None
     parent: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     first_steps: tuple[float, ...] = ()
+    ranks: int = 1
+
+    @property
+    def processes(self) -> int:
+        """Workers on this machine."""
+        return self.workers or max(1, len(cores()) // self.ranks)
 
 
 class BadOption(SweepError):
@@ -134,16 +141,18 @@ def plan_sweep(study: Study, scratch: Path, options: SweepOptions = AS_USUAL) ->
     design = draw(study)
     check_options(options, design)
     engine, device, batch = chosen(options, {})
+    check_engine(options, engine)
     samples = min(options.samples or design.count, design.count)
     together = min(batch, samples) if device == "gpu" else 1
-    setup = Setup(resolve(study), design, engine, device, scratch / LOG / "worker", options.plugins, memory=options.memory)
+    setup = Setup(resolve(study), design, engine, device, scratch / LOG / "worker", options.plugins)
+    setup = dataclasses.replace(setup, memory=options.memory, ranks=options.ranks)
     with Workers(setups(setup, 1)) as workers:
         began = time.perf_counter()
         steps = told(workers.run_one(Task("steps", choose_steps)), "choosing the step list")
         before = time.perf_counter() - began
         measured = workers.run_one(Task("time", time_samples, (tuple(range(together)), steps)))
         timed = told(measured, "the first sample")
-    count = options.workers or len(cores())
+    count = options.processes
     startup = max(0.0, before + timed.first - timed.second)  # choosing the steps, which one worker does once, is small beside it
     checked = _checked(study, options, engine, samples)
     each = CHECK_RATIO * timed.second if engine == DEFAULT_ENGINE and device == DEFAULT_DEVICE else None
@@ -190,7 +199,7 @@ def usual_batch(engine: str, device: str) -> int:
 
 
 def setups(setup: Setup, count: int) -> list[Setup]:
-    """The setup of every worker: with a log and, on the CPU, with a core of its own.
+    """The setup of every worker: with a log and, on the CPU, with a core of its own (its ranks take what is free).
 
     Which core comes first depends on the driver's process, so that two sweeps on one machine seldom begin with the same.
     """
@@ -199,7 +208,7 @@ def setups(setup: Setup, count: int) -> list[Setup]:
         dataclasses.replace(
             setup,
             log=setup.log.with_name(f"{setup.log.name}-{number}.log"),
-            core=available[(os.getpid() + number) % len(available)] if setup.device == "cpu" else None,
+            core=available[(os.getpid() + number) % len(available)] if setup.device == "cpu" and setup.ranks == 1 else None,
         )
         for number in range(1, count + 1)
     ]
@@ -218,6 +227,16 @@ def check_options(options: SweepOptions, design: Design) -> None:
         raise BadOption(f"{VARIABLE}: oom needs --memory GIB, or it would take all that the machine has")
     if options.samples is not None and options.samples > design.count:
         raise BadOption(f"--samples {options.samples}: the design has {design.count}")
+
+
+def check_engine(options: SweepOptions, engine: str) -> None:
+    """Raise ``BadOption`` for ranks that the engine or this machine does not have."""
+    if options.ranks > 1 and engine != "fem":
+        raise BadOption(f"--ranks {options.ranks}: engine {engine} runs in one process; leave it out, or take --engine fem")
+    try:
+        check_ranks(options.ranks if options.address is None else 1)
+    except ValueError as error:
+        raise BadOption(f"--ranks: {error}") from None
 
 
 def told(outcome: Any, what: str) -> Any:

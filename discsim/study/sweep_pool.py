@@ -134,11 +134,12 @@ class _Slot:
         return self._prepared is not None and not self._prepared.done()
 
     def watch_memory(self) -> None:
-        """End the process where it holds more memory than it may. What it shares with others counts as its own."""
+        """End the process where it holds, with its ranks, more memory than it may. What it shares counts as its own."""
         if self.setup.memory is None or self._process is None or self._process.pid is None:
             return
         try:
-            found = psutil.Process(self._process.pid).memory_info().rss / GIB
+            whole = psutil.Process(self._process.pid)
+            found = sum(one.memory_info().rss for one in (whole, *whole.children(recursive=True))) / GIB
         except psutil.NoSuchProcess:  # it has just ended, which its outcome will tell
             return
         if found > self.setup.memory:

@@ -46,12 +46,13 @@ from discsim.study.sweep_folder import (
 from discsim.study.sweep_plan import (
     AS_USUAL,
     SweepOptions,
+    check_engine,
     check_options,
     chosen,
     setups,
     told,
 )
-from discsim.study.sweep_pool import Workers, cores
+from discsim.study.sweep_pool import Workers
 from discsim.study.sweep_result import open_ensemble, open_sweep
 from discsim.study.sweep_state import Hook, Phase, SweepProgress, Teller, silent
 from discsim.study.sweep_worker import Setup, Trouble, bare, choose_steps, code_of, solve_samples
@@ -117,12 +118,14 @@ class _Driver:
             remove_partial(place)
         manifest = self._existing()
         engine, device, batch = chosen(self.options, {} if manifest is None else manifest.identity)
+        check_engine(self.options, engine)
         identity = identity_of(self.config, self.design.inputs, engine, device, batch) | self._added(engine)
         manifest = self._kept(manifest, identity)
         log = self.folder / LOG / "worker"
         self._announce()
         given = self.options
-        setup = Setup(self.config, self.design, engine, device, log, given.plugins, faults=given.faults, memory=given.memory)
+        setup = Setup(self.config, self.design, engine, device, log, given.plugins, faults=given.faults)
+        setup = dataclasses.replace(setup, memory=given.memory, ranks=given.ranks)
         with self._executor(setup) as workers:
             if manifest is None:
                 manifest = self._begun(workers, identity)
@@ -148,7 +151,7 @@ class _Driver:
         """What runs tasks: the cluster, or processes of this machine; ``most``: as many tasks as there are."""
         if self.cluster is not None:
             return ClusterWorkers(self.cluster, setup, code_of(self.config), self.options.workers)
-        count = self.options.workers or len(cores())
+        count = self.options.processes
         return Workers(setups(setup, count if most is None else min(count, most)))
 
     def _trained(self, engine: str) -> None:

@@ -48,7 +48,8 @@ class Setup:
 
     ``config``: the resolved experiment file; ``plugins``: folder of modules with mechanisms of the user's, whose import was
     allowed; ``core``: the one to run on, where the system can pin a process; ``faults``: sample -> what goes wrong on purpose;
-    ``memory``: GiB that the process may hold; ``code``: hash of the code and versions of the libraries that it has to have.
+    ``memory``: GiB that the process may hold, its ranks included; ``ranks``: processes that share a solve; ``code``: hash of the
+    code and versions of the libraries that it has to have.
     """
 
     config: str
@@ -60,6 +61,7 @@ class Setup:
     core: int | None = None
     faults: Mapping[int, str] = dataclasses.field(default_factory=dict)
     memory: float | None = None
+    ranks: int = 1
     code: Mapping[str, str] = dataclasses.field(default_factory=dict)
 
 
@@ -127,7 +129,7 @@ class _Model:
         self.study: Study = study_from_text(setup.config, source="the study", folder=setup.plugins, allow_plugin=True)
         _need_code(setup)
         self.nominal = bare(self.study.problem())
-        self.engine: Engine = _engine(setup.engine, setup.device, self.study)
+        self.engine: Engine = _engine(setup, self.study)
 
     def problem(self, design: Design, sample: int) -> Problem | str:
         """The problem of a sample, or why there is none."""
@@ -155,12 +157,13 @@ def code_of(config: str) -> dict[str, str]:
     return {"code of discsim and mechanisms": source_hash(mechanisms), **libraries}
 
 
-def _engine(name: str, device: str, study: Study) -> Engine:
+def _engine(setup: Setup, study: Study) -> Engine:
     """The engine; raises ``MissingTool`` where this machine lacks what it needs."""
-    if name == "fem":
+    if setup.engine == "fem":
         need_compiler()
     try:
-        return make_engine(name, device=device, study=study)
+        log = setup.log.with_name(f"{setup.log.stem}-ranks.log")
+        return make_engine(setup.engine, device=setup.device, study=study, ranks=setup.ranks, log=log)
     except (ImportError, ValueError) as error:
         raise MissingTool(str(error)) from error
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import signal
+import time
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from discsim.biology.mechanism import Mechanism, loss
 from discsim.quantities.parameters import param
 
-VARIABLE = "RANK_FAULT"  # of the environment: "raise", "kill" or nothing
+FAULT = "RANK_FAULT"  # in the environment: "raise", "kill", "hang" or nothing
+SPARED = "RANK_FAULT_SPARED"  # a file; the first process that does not find it makes it and has no fault
 SAYING = "the law of rank 1 does not hold"
 
 
@@ -22,11 +26,25 @@ class RankFault(Mechanism):
     rate = param("0.3 1/year", bounds=("0 1/year", "2 1/year"), source="test", evidence="assumed", description="death")
 
     def rates(self, gag: Any) -> Mapping[Any, Any]:
-        from discsim.fem.backend import MPI
-
-        fault = os.environ.get(VARIABLE)
-        if MPI.COMM_WORLD.rank == 1 and fault == "raise":
-            raise ArithmeticError(SAYING)
-        if MPI.COMM_WORLD.rank == 1 and fault == "kill":
-            os.kill(os.getpid(), signal.SIGKILL)
+        strike()
         return {loss("cell_density"): self.rate + 0.0 * gag}
+
+
+@functools.cache
+def strike() -> None:
+    """What is asked for, once in a process."""
+    from discsim.fem.backend import MPI
+
+    fault = os.environ.get(FAULT)
+    if MPI.COMM_WORLD.rank != 1 or not fault:
+        return
+    if SPARED in os.environ:
+        place = Path(os.environ[SPARED])
+        if not place.exists():
+            place.touch()
+            return
+    if fault == "raise":
+        raise ArithmeticError(SAYING)
+    if fault == "hang":
+        time.sleep(3600.0)
+    os.kill(os.getpid(), signal.SIGKILL)

@@ -196,7 +196,7 @@ class _TextForRegions(_Missing):
         (_Missing, "'missing' reads 'kryptonite', which nothing here gives"),
         (_Twice, "gives 'ph', which .* gives already"),
         (_NoDrive, "adds to 'motivation', no drive; drives: anabolic_drive"),
-        (_TextForRegions, "regions is the text \"NP\"; write"),
+        (_TextForRegions, 'regions is the text "NP"; write'),
     ],
 )
 def test_mechanisms_that_do_not_fit_are_refused(mechanism: type[Mechanism], message: str) -> None:

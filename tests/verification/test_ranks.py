@@ -15,7 +15,7 @@ import pytest
 
 pytest.importorskip("ufl")
 
-from discsim.biology.mechanisms.cell_fate import CellFate
+from discsim.biology.mechanism import Mechanism, loss
 from discsim.disc.disc import Disc
 from discsim.fem.engine import FemEngine
 from discsim.problem.engine import Progress
@@ -24,9 +24,13 @@ from discsim.problem.record import ArmRecord
 from discsim.problem.status import Status
 from discsim.scenario.scenario import Scenario
 from discsim.scenario.therapy import GeneTherapy, StemCellInjection
+from discsim.study.config import study_from_text
 from discsim.study.environment import find_mpiexec
 from discsim.study.ranked_engine import RankedEngine
 from discsim.study.reproduction import TIERS
+from discsim.study.study import Study
+from discsim.study.sweep_plan import BadOption, SweepOptions
+from discsim.study.sweep_run import SweepOutcome, open_ensemble, run_sweep
 
 pytestmark = [
     pytest.mark.fem,
@@ -103,7 +107,7 @@ def test_a_mechanism_of_ones_own_travels(rank_fault: Any, tmp_path: Path) -> Non
 @pytest.mark.parametrize("fault", ["raise", "kill"])
 def test_one_rank_fails(fault: str, rank_fault: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """All end within seconds, every arm is ``crashed``, and the log has the traceback of the one that raised."""
-    monkeypatch.setenv(rank_fault.VARIABLE, fault)
+    monkeypatch.setenv(rank_fault.FAULT, fault)
     began = time.monotonic()
     records = RankedEngine(2, tmp_path / "ranks.log").run(problem(plain().with_mechanism(rank_fault.RankFault())), steps=STEPS)
     assert [record.status for record in records] == [Status.CRASHED]
@@ -128,11 +132,16 @@ def test_ranks_end_with_a_killed_driver(tmp_path: Path) -> None:
     assert len(marked(tmp_path)) >= 3
     driver.kill()
     driver.wait()
-    deadline = time.monotonic() + 20.0
-    while marked(tmp_path) and time.monotonic() < deadline:
-        time.sleep(0.2)
-    assert marked(tmp_path) == []
     driver.stdout.close()
+    wait_until_gone(tmp_path)
+
+
+def wait_until_gone(place: Path) -> None:
+    """Until no process with the mark lives, this one aside."""
+    deadline = time.monotonic() + 20.0
+    while others := set(marked(place)) - {os.getpid()}:
+        assert time.monotonic() < deadline, others
+        time.sleep(0.2)
 
 
 def marked(place: Path) -> list[int]:
@@ -148,14 +157,75 @@ def marked(place: Path) -> list[int]:
     return found
 
 
+SWEEP = """
+schema = "discsim/1"
+duration = "2 day"
+[disc]
+grade = 3
+mesh_level = 1
+[mechanisms]
+use = ["nutrition", "cell_fate", "matrix_turnover", "rank_fault:RankFault"]
+[scenarios.untreated]
+[readouts]
+use = ["viable_cells", "disc_height"]
+[output]
+times = ["0 day"]
+[design]
+kind = "list"
+vary = { "loading.active" = { values = ["0.25 MPa", "0.35 MPa"] } }
+"""
+
+
+@pytest.fixture
+def study(rank_fault: Any) -> Study:
+    """Two samples of a disc with a mechanism of one's own."""
+    return study_from_text(SWEEP, folder=Path(rank_fault.__file__).parent, allow_plugin=True)
+
+
+def swept(study: Study, folder: Path, fakes: Path, **options: Any) -> SweepOutcome:
+    return run_sweep(study, folder, SweepOptions(engine="fem", batch=2, workers=1, plugins=fakes, **options))
+
+
+def test_a_sweep_on_two_ranks(study: Study, rank_fault: Any, tmp_path: Path) -> None:
+    fakes = Path(rank_fault.__file__).parent
+    for ranks in (1, 2):
+        assert not swept(study, tmp_path / str(ranks), fakes, ranks=ranks).failed
+    one, two = (open_ensemble(tmp_path / str(ranks)).values["untreated"] for ranks in (1, 2))
+    for name in study.readouts:
+        np.testing.assert_allclose(two[name], one[name], rtol=TIERS["T2"])
+
+
+@pytest.mark.parametrize("fault", ["kill", "hang"])
+def test_ranks_that_fail_in_a_sweep(
+    fault: str, study: Study, rank_fault: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rank that dies costs its sample; one that hangs is ended with all that belongs to it."""
+    monkeypatch.setenv(rank_fault.FAULT, fault)
+    monkeypatch.setenv(rank_fault.SPARED, str(tmp_path / "spared"))
+    monkeypatch.setenv("RANKS_OF_TEST", str(tmp_path))
+    outcome = swept(study, tmp_path / "s", Path(rank_fault.__file__).parent, ranks=2, timeout=20.0, samples=1)
+    status = {"kill": "crashed", "hang": "timeout"}[fault]
+    assert open_ensemble(tmp_path / "s").status["untreated"].tolist() == [status] and list(outcome.failed) == [0]
+    wait_until_gone(tmp_path)
+
+
+@pytest.mark.parametrize(("engine", "ranks", "line"), [("sweep", 2, "runs in one process"), ("fem", 5000, "allowed: 1 to")])
+def test_ranks_that_no_sweep_can_have(engine: str, ranks: int, line: str, study: Study, tmp_path: Path) -> None:
+    with pytest.raises(BadOption, match=f"--ranks.* {line}"):
+        run_sweep(study, tmp_path / "s", SweepOptions(engine=engine, ranks=ranks))
+
+
 def test_more_ranks_than_processors() -> None:
     with pytest.raises(ValueError, match="5000 ranks; allowed: 1 to"):
         RankedEngine(5000)
 
 
 def test_a_mechanism_that_no_other_process_can_import() -> None:
-    class Here(CellFate):
+    class Here(Mechanism):
         name = "here"
+
+        def rates(self, gag: Any) -> dict[Any, Any]:
+            return {loss("cell_density"): 0.0 * gag}
 
     asked = problem(plain().with_mechanism(Here()))
     with pytest.raises(ValueError, match="Here: several ranks import it; put it into a module"):
