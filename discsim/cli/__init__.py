@@ -143,11 +143,6 @@ def run(
     check_laws(study)
     folder = out if out is not None else Path("out") / experiment_name(file)
     prepare_folder(folder, force)
-    left = [f"[{name}]" for name, table in (("design", study.design), ("check", study.check)) if table]
-    if left:
-        show_error(
-            f"run solves the scenarios at their nominal values; {' and '.join(left)} {'is' if len(left) == 1 else 'are'} not run"
-        )
     began = time.monotonic()
     result = _solve(study, engine, ranks, folder, error_estimate)
     took = time.monotonic() - began
@@ -166,6 +161,11 @@ def _solve(study: Study, engine: str, ranks: int, folder: Path, error_estimate: 
     from discsim.study.result import Result
 
     solver, begun = solving_engine(engine, ranks, folder / RANKS_LOG), now()
+    left = [f"[{name}]" for name, table in (("design", study.design), ("check", study.check)) if table]
+    if left:
+        show_error(
+            f"run solves the scenarios at their nominal values; {' and '.join(left)} {'is' if len(left) == 1 else 'are'} not run"
+        )
     with _interruptible() as check, RunProgress(Console(stderr=True)) as progress:
 
         def hook(step: Progress) -> None:

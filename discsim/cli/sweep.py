@@ -327,8 +327,9 @@ def status(
     if engines:
         typer.echo(f"computed by: {engine_words(engines)}")
     print_failures(dict(sorted(failed.items())), make_console())
-    if driver is None and len(counts) < wanted:
-        typer.echo("nothing works here now; the same discsim sweep command goes on with it")
+    if driver is None and len(counts) < manifest.count:
+        same = "the same discsim sweep command" + (" without --samples" if first and len(counts) >= wanted else "")
+        typer.echo(f"nothing works here now; {same} goes on with it")
 
 
 @guarded
