@@ -216,8 +216,8 @@ def test_ledger(reduced: ReducedEngine, samples: list[Sample], engine: SweepEngi
 
 @pytest.mark.xfail(
     strict=True,
-    reason="1.6 % of the cells die here and come out 3.7 % off (0.4 % with cubature 1e-6, or with solutes 1e-7): errors of glucose "
-    "and of the sums that readouts hardly see move how many die",
+    reason="1.6 % of the cells die here and come out 3.7 % off (0.4 % with cubature 1e-6, or with solutes 1e-7): errors of "
+    "glucose and of the sums that readouts hardly see move how many die",
 )
 def test_deaths_in_the_ledger(reduced: ReducedEngine, samples: list[Sample], engine: SweepEngine) -> None:
     problem = samples[2].problem
