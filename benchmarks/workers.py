@@ -20,8 +20,8 @@ from rich.console import Console
 from rich.table import Table
 
 from discsim.study.config import read_study
+from discsim.study.environment import cores
 from discsim.study.study import Study
-from discsim.study.sweep_pool import cores
 from discsim.study.sweep_run import SweepOptions, run_sweep
 
 EXPERIMENT = Path(__file__).resolve().parents[1] / "experiments" / "cells_vs_gene" / "study.toml"

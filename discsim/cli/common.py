@@ -204,12 +204,16 @@ def check_engine_name(name: str) -> None:
 def solving_engine(name: str, ranks: int = 1, log: Path | None = None) -> Engine:
     """The engine of that name, on several ``ranks`` (with a ``log``) where asked; raises ``MissingTool`` where this machine lacks
     what it needs."""
-    from discsim.study.environment import MissingTool, need_compiler
+    from discsim.study.environment import MissingTool, check_ranks, need_compiler
     from discsim.study.study import make_engine
 
     check_engine_name(name)
     if name == "fem":
         need_compiler()
+    try:
+        check_ranks(ranks)
+    except ValueError as error:
+        raise Stop(BAD_INPUT, f"--ranks {error}") from None
     try:
         return make_engine(name, ranks=ranks, log=log)
     except ImportError as error:

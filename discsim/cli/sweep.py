@@ -138,9 +138,8 @@ def sweep(
     faults = _faults(study)
     plugins = file.resolve().parent if plugin else None
     options = SweepOptions(
-        engine, device, batch, workers, samples, check, force, again, plugins, timeout, fail_fast, faults, memory, address
+        engine, device, batch, workers, samples, check, force, again, plugins, timeout, fail_fast, faults, memory, address, ranks
     )
-    options = dataclasses.replace(options, ranks=ranks)
     if branch:
         folder, options = _branched(study, folder, options)
     elif extend is not None:

@@ -138,7 +138,7 @@ class Mechanics:
 
     def _reduced_residual(self, q: np.ndarray) -> np.ndarray:
         self.u.x.array[:] = self.constraint @ q
-        if self.spaces.ranks.least(float(self._margin().min())) <= 0.0:
+        if self.spaces.ranks.least(float(self._margin().min(initial=np.inf))) <= 0.0:
             return np.full(len(q), np.nan)
         self.spaces.assemble_into(self._vector.array, self._residual)
         return self.constraint.T @ (self._vector.array - self.external) - self._load

@@ -85,12 +85,12 @@ class LaggedNewton:
         except PETSc.Error:  # MUMPS refuses to solve with a factor that could not be made
             reason, norm = int(PETSc.SNES.ConvergedReason.DIVERGED_LINEAR_SOLVE), np.inf
         good = reason > 0 and np.isfinite(norm)
-        if reason == PETSc.SNES.ConvergedReason.DIVERGED_LINEAR_SOLVE:
-            self._snes = None  # a failed factor is never mended: the next attempt builds a new one
         self.iterations += snes.getIterationNumber()
         report = Report(good, _REASONS.get(reason, str(reason)), snes.getIterationNumber(), self.factorisations - before, norm)
         solution = self._ranks.joined(vector.getArray().copy())
         vector.destroy()
+        if reason == PETSc.SNES.ConvergedReason.DIVERGED_LINEAR_SOLVE:
+            self._drop()  # a failed factor is never mended: the next attempt builds a new one
         return solution, report
 
     def _build(self, x: np.ndarray) -> PETSc.SNES:
@@ -111,6 +111,12 @@ class LaggedNewton:
         self._snes = snes
         return snes
 
+    def _drop(self) -> None:
+        if self._snes is not None and self._matrix is not None:
+            self._snes.destroy()
+            self._matrix.destroy()
+        self._snes = self._matrix = None
+
     def _vector(self) -> Any:
         vector: Any = PETSc.Vec().create(comm=self._ranks.comm)
         vector.setSizes(self._size)
@@ -122,7 +128,7 @@ class LaggedNewton:
         f.getArray()[:] = whole[slice(*f.getOwnershipRange())]
 
     def _on_jacobian(self, snes: PETSc.SNES, x: PETSc.Vec, matrix: PETSc.Mat, _: PETSc.Mat) -> None:
-        norm = snes.getFunctionNorm()
+        norm = self._ranks.agreed(snes.getFunctionNorm())  # what follows is for all or for none
         if self._refresh or norm > self._slow * self._last_norm:
             assert self._matrix is not None
             self._matrix.take(self._jacobian(self._ranks.joined(x.getArray(readonly=True))), self._held())

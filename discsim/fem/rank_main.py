@@ -1,8 +1,8 @@
-"""What the processes of one solve do: ``mpiexec -n K python -m mpi4py -m discsim.fem.rank_main FOLDER``.
+"""What the processes of one solve do, which ``study.ranked_engine`` starts with ``mpiexec`` and ``-m mpi4py``.
 
-All read the problem from ``FOLDER``; rank 0 writes a line of JSON per step to standard output and at the end the records to
-``FOLDER``. No records: the solve crashed. All end as soon as one raises. ``-m mpi4py`` alone sees to that only when the
-interpreter ends, where PETSc waits for the others first.
+All read the problem from a folder; rank 0 writes a line per step to standard output and at the end the records to the folder. No
+records: the solve crashed. All end as soon as one raises: ``-m mpi4py`` alone sees to that only when the interpreter ends, where
+PETSc waits for the others first.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import dataclasses
 import json
 import os
 import pickle
+import shutil
 import sys
 import threading
 import traceback
@@ -19,14 +20,17 @@ from pathlib import Path
 from discsim.problem.engine import Progress
 
 PROBLEM, RECORDS = "problem.pickle", "records.pickle"
+TELLS = "discsim-rank: "  # before every line for the driver: one without more at the start, then one in JSON per step
 
 
-def main(folder: Path) -> None:
-    """Solve what stands in ``folder``; an error of one rank is written out and ends all."""
+def main(folder: str, ranks: int) -> None:
+    """Solve what stands in ``folder`` on so many processes; an error of one is written out and ends all."""
     from discsim.fem.backend import MPI
 
     try:
-        _solve(folder)
+        if MPI.COMM_WORLD.size != ranks:
+            raise RuntimeError(f"{MPI.COMM_WORLD.size} of {ranks} processes meet: mpiexec is of another MPI than mpi4py")
+        _solve(Path(folder))
     except BaseException:
         traceback.print_exc()
         sys.stderr.flush()
@@ -40,7 +44,8 @@ def _solve(folder: Path) -> None:
 
     first = MPI.COMM_WORLD.rank == 0
     if first:  # mpiexec gives standard input to rank 0 alone
-        threading.Thread(target=_end_with_driver, daemon=True).start()
+        threading.Thread(target=_end_with_driver, args=(folder,), daemon=True).start()
+        print(TELLS, flush=True)
     places, problem, steps = pickle.loads((folder / PROBLEM).read_bytes())
     sys.path += places  # where modules with mechanisms of the user's lie
     engine = FemEngine(Ranks(MPI.COMM_WORLD))
@@ -52,15 +57,15 @@ def _solve(folder: Path) -> None:
 
 
 def _tell(progress: Progress) -> None:
-    print(json.dumps(dataclasses.asdict(progress)), flush=True)
+    print(TELLS + json.dumps(dataclasses.asdict(progress)), flush=True)
 
 
-def _end_with_driver() -> None:
-    """Wait until the other end of standard input is closed, which the end of the driver does as well; mpiexec ends the others."""
+def _end_with_driver(folder: Path) -> None:
+    """Wait until the other end of standard input is closed, which the end of the driver does as well; mpiexec ends the others.
+
+    A driver that was killed has left the folder behind.
+    """
     while os.read(0, 4096):
         pass
+    shutil.rmtree(folder, ignore_errors=True)
     os._exit(1)
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

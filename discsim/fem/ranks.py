@@ -51,6 +51,10 @@ class Ranks:
             self.comm.Bcast(total, root=0)
             part[...] = total
 
+    def agreed(self, value: float) -> float:
+        """The value of rank 0, where the ranks' own may differ in a last bit."""
+        return value if self.count == 1 else float(self.comm.bcast(value, root=0))
+
     def least(self, value: float) -> float:
         """The smallest of the ranks' values; NaN where one of them is NaN."""
         if self.count == 1:
@@ -85,6 +89,11 @@ class SharedMatrix:
         self.whole.setPreallocationCOO(rows, columns)  # type: ignore[arg-type] # arrays do
         # rows of fixed levels are replaced by the identity; the pattern must survive that
         self.whole.setOption(PETSc.Mat.Option.KEEP_NONZERO_PATTERN, True)  # type: ignore[arg-type]
+
+    def destroy(self) -> None:
+        """Free what is spread over ranks, on all of them: PETSc leaves that to the caller."""
+        if not self._alone:
+            self.whole.destroy()
 
     def take(self, part: PETSc.Mat, held: np.ndarray) -> None:
         """Add up the ranks' present parts; rows ``held`` become those of the identity."""

@@ -56,11 +56,18 @@ def find_mpiexec() -> str | None:
     return beside or shutil.which("mpiexec")
 
 
+def cores() -> list[int]:
+    """Cores that this process may use; numbers only where the system can pin a process."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
 def check_ranks(ranks: int) -> None:
     """Raise ``ValueError`` for more ranks than processors: they wait for one another by turning in circles."""
-    most = max(os.cpu_count() or 1, 2)
+    most = len(cores())
     if not 1 <= ranks <= most:
-        raise ValueError(f"{ranks} ranks; allowed: 1 to {most}, the processors of this machine")
+        raise ValueError(f"{ranks}; allowed: 1 to {most}, the processors that this process may use")
 
 
 def need_gpu() -> None:

@@ -40,7 +40,7 @@ def foreign_petsc() -> Check:
 
 
 def mpi() -> Check:
-    """The first mpiexec of the path is the one of the MPI that DOLFINx was built with."""
+    """The mpiexec beside this Python, else the first of the path, is of the MPI that DOLFINx was built with."""
     found = find_mpiexec()
     if found is None or not _installed(WHEEL):
         return Check("MPI", True, f"mpiexec: {found or 'none'} (needed for runs on several processes only)", "")
@@ -51,7 +51,9 @@ def mpi() -> Check:
         told = str(error)
     good = any(word in told for word in ("HYDRA", "MPICH"))
     maker = "MPICH" if good else " ".join(told.split())[:60] or "no answer"
-    return Check("MPI", good, f"{found}: {maker}", "put the mpiexec of this environment first in PATH; the wheel needs MPICH")
+    return Check(
+        "MPI", good, f"{found}: {maker}", "reinstall the wheel, which brings one, or put an mpiexec of MPICH first in PATH"
+    )
 
 
 def disk() -> Check:

@@ -1,6 +1,6 @@
 """The reference engine on several processes of this machine, started with ``mpiexec`` for each solve and gone after it.
 
-The problem and the records travel as files in a private folder for temporary files; what the processes write is kept as a log
+The problem and the records travel as files in a private folder for temporary files. What the processes write is kept as a log
 where they end without records. (What they share: ``fem.ranks``.)
 """
 
@@ -10,32 +10,41 @@ import contextlib
 import json
 import os
 import pickle
-import shutil
+import re
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from discsim.fem.rank_main import PROBLEM, RECORDS
+from discsim.fem.rank_main import PROBLEM, RECORDS, TELLS
 from discsim.problem.engine import Engine, Progress, ProgressHook
 from discsim.problem.problem import Problem
 from discsim.problem.record import ArmRecord
 from discsim.problem.status import Status
 from discsim.study.environment import MissingTool, check_ranks, find_mpiexec
+from discsim.study.provenance import now
 from discsim.study.shards import failed_records
 from discsim.study.sweep_worker import SINGLE_THREAD
 
 LOG = "ranks.log"  # in that folder
 PATIENCE = 10.0  # s that mpiexec is given to end its processes before it is killed
-# What a process manager tells its own tasks: a nested mpiexec that reads it waits for a job that is not its own.
-MANAGED = ("PMI_", "PMIX_", "SLURM_", "MPIEXEC_", "HYDRA_")
+# What a process manager or a batch system tells its own tasks: a nested mpiexec that reads it goes elsewhere, or waits.
+MANAGED = ("PMI_", "PMIX_", "SLURM_", "PBS_", "LSB_", "PE_HOSTFILE", "SGE_", "LOADL_", "COBALT_")
+HYDRA = ("-launcher", "fork", "-hosts", "localhost")  # MPICH's mpiexec: here, whatever it finds in the environment
+PROGRAM = "import sys; sys.path.append(sys.argv[2]); from discsim.fem.rank_main import main; main(sys.argv[1], int(sys.argv[3]))"
+PACKAGES = str(Path(__file__).resolve().parents[2])  # the folder that holds discsim
+_LAST_WORDS = re.compile(r"^[\w.]*(?:Error|Exception|Interrupt|Exit)\b.*", re.MULTILINE)
+
+
+class RanksCrashed(RuntimeError):
+    """The processes of a solve ended without records."""
 
 
 class RankedEngine(Engine):
-    """The reference engine on ``ranks`` processes. ``log``: file for what they write, kept where they crash; in the
-    folder for temporary files where left out."""
+    """The reference engine on ``ranks`` processes. ``log``: file to which is added what they wrote where they crashed; a new one
+    in the folder for temporary files where left out."""
 
     name = "fem"
 
@@ -45,47 +54,74 @@ class RankedEngine(Engine):
         found = find_mpiexec()
         if found is None:
             raise MissingTool("no mpiexec in PATH, which several ranks need; install MPICH, or leave --ranks out")
-        self._ranks, self._mpiexec = ranks, found
-        self._log = log or Path(tempfile.gettempdir()) / f"discsim-ranks-{os.getpid()}.log"
-        self._log_name = log.name if log else str(self._log)  # results name no folder of the caller's
+        told = subprocess.run([found, "--version"], capture_output=True, text=True, check=False).stdout
+        self._start = [found, *(HYDRA if "HYDRA" in told else ()), "-n", str(ranks)]
+        self._ranks, self._log = ranks, log
 
     def run(
         self, problem: Problem, progress: ProgressHook | None = None, steps: tuple[float, ...] | None = None
     ) -> list[ArmRecord]:
         """Solve every arm; a crash of a process fails them all."""
-        with tempfile.TemporaryDirectory(prefix="discsim-ranks-") as scratch:
-            folder = Path(scratch)
+        try:
+            return self._solved(problem, progress, steps)
+        except RanksCrashed as crash:
+            return failed_records(problem, Status.CRASHED, str(crash), "Run it without --ranks.")
+
+    def run_many(self, problems: Sequence[Problem], steps: tuple[float, ...]) -> list[list[ArmRecord]]:
+        """Solve samples of one study; a crash raises ``RanksCrashed``, so that a sweep tries again, sample by sample."""
+        return [self._solved(problem, None, steps) for problem in problems]
+
+    def _solved(self, problem: Problem, progress: ProgressHook | None, steps: tuple[float, ...] | None) -> list[ArmRecord]:
+        with tempfile.TemporaryDirectory(prefix="discsim-ranks-", ignore_cleanup_errors=True) as scratch:
+            folder, began = Path(scratch), False
             (folder / PROBLEM).write_bytes(pickle.dumps((_places(problem), pickle.dumps(problem), steps)))
-            with self._started(folder) as process:
+            with (folder / LOG).open("w", encoding="utf-8") as log, self._started(folder, log) as process:
                 assert process.stdout is not None
                 for line in process.stdout:
-                    if progress is not None and line.startswith("{"):
-                        progress(Progress(**json.loads(line)))
+                    if not line.startswith(TELLS):  # mpiexec's own words, or those of a user's mechanism
+                        log.write(line)
+                        continue
+                    began, told = True, line.removeprefix(TELLS).strip()
+                    if told and progress is not None:
+                        progress(Progress(**json.loads(told)))
                 code = process.wait()
             if not (folder / RECORDS).exists():
-                self._log.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(folder / LOG, self._log)
-                reason = f"a process of the solve ended without a word (mpiexec: exit code {code}; see {self._log_name})"
-                return failed_records(problem, Status.CRASHED, reason, "Run it without --ranks.")
+                self._crashed((folder / LOG).read_text(encoding="utf-8", errors="replace"), code, began)
             records: list[ArmRecord] = pickle.loads((folder / RECORDS).read_bytes())
-        self._log.unlink(missing_ok=True)  # of an earlier run
-        return records
+            return records
+
+    def _crashed(self, text: str, code: int, began: bool) -> None:
+        """Keep what the processes wrote and raise what it comes to."""
+        words = _LAST_WORDS.findall(text)
+        last = f": {words[-1][:200]}" if words else ""
+        if not began:
+            raise MissingTool(f"{self._start[0]} started no process of discsim (exit code {code}{last}); leave --ranks out")
+        if self._log is None:
+            handle, name = tempfile.mkstemp(prefix="discsim-ranks-", suffix=".log")
+            os.close(handle)
+        else:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            name = str(self._log)
+        with Path(name).open("a", encoding="utf-8") as log:
+            log.write(f"{now()} {' '.join(self._start)}\n{text.rstrip()}\n")
+        shown = name if self._log is None else self._log.name  # results name no folder of the caller's
+        raise RanksCrashed(f"a process of the solve ended before its time{last} (mpiexec: exit code {code}; see {shown})")
 
     @contextlib.contextmanager
-    def _started(self, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    def _started(self, folder: Path, log: object) -> Iterator[subprocess.Popen[str]]:
         """The processes, which end with the context whatever they do."""
-        program = [sys.executable, "-m", "mpi4py", "-m", "discsim.fem.rank_main", str(folder)]
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(MANAGED)}
-        with (folder / LOG).open("wb") as log:
-            process = subprocess.Popen(
-                [self._mpiexec, "-n", str(self._ranks), *program],
-                stdin=subprocess.PIPE,  # its end tells rank 0 that we are gone
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=kept | SINGLE_THREAD,
-                text=True,
-                start_new_session=True,  # Ctrl-C is ours to handle
-            )
+        # -P: no module of the present folder; a study may lie there, and reading one runs no code
+        program = [sys.executable, "-P", "-m", "mpi4py", "-c", PROGRAM, str(folder), PACKAGES, str(self._ranks)]
+        process = subprocess.Popen(
+            [*self._start, *program],
+            stdin=subprocess.PIPE,  # its end tells rank 0 that we are gone
+            stdout=subprocess.PIPE,
+            stderr=log,  # type: ignore[call-overload]
+            env={name: value for name, value in os.environ.items() if not name.startswith(MANAGED)} | SINGLE_THREAD,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # Ctrl-C is ours to handle
+        )
         try:
             yield process
         finally:
@@ -94,7 +130,8 @@ class RankedEngine(Engine):
                 try:
                     process.wait(PATIENCE)
                 except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
+                    process.kill()  # its processes see the end of standard input
+                    process.wait()
             for stream in (process.stdin, process.stdout):
                 assert stream is not None
                 stream.close()
@@ -112,5 +149,6 @@ def _places(problem: Problem) -> list[str]:
             raise ValueError(f"mechanism {type(mechanism).__qualname__}: several ranks import it; put it into a module")
         file = getattr(sys.modules[name], "__file__", None)
         if not name.startswith("discsim.") and file is not None:
-            found.append(str(Path(file).resolve().parents[name.count(".")]))
+            depth = name.count(".") + (Path(file).name == "__init__.py")
+            found.append(str(Path(file).resolve().parents[depth]))
     return found

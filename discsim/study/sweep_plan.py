@@ -12,7 +12,7 @@ from typing import Any
 from discsim.problem.status import Status
 from discsim.study.config import resolve
 from discsim.study.design import Design, draw
-from discsim.study.environment import MissingTool, check_ranks
+from discsim.study.environment import MissingTool, check_ranks, cores
 from discsim.study.executor import Died, Task
 from discsim.study.faults import VARIABLE
 from discsim.study.messages import ConfigError
@@ -20,7 +20,7 @@ from discsim.study.study import Study
 from discsim.study.sweep_accepted import Again
 from discsim.study.sweep_disk import disk_bytes
 from discsim.study.sweep_folder import LOG, SweepError
-from discsim.study.sweep_pool import Workers, cores
+from discsim.study.sweep_pool import Workers
 from discsim.study.sweep_worker import Setup, Trouble, choose_steps, time_samples
 
 DEFAULT_ENGINE, DEFAULT_DEVICE = "sweep", "cpu"
@@ -42,9 +42,9 @@ class SweepOptions:
     or from scratch with every step cut in two ("restart"); ``timeout``: seconds that a sample may take (learned from those that
     are done); ``fail_fast``: end at the first sample that fails; ``faults``: sample -> what goes wrong on purpose (``faults``);
     ``memory``: GiB that a process may hold (any amount); ``address``: of a Dask scheduler whose workers are to run it (processes
-    of this machine), ``workers`` then being the most that are used; ``parent``: of a sweep that begins as a branch, what it
-    branched from (``sweep_branch``); ``first_steps``: with what its step list begins (ends, s), where it takes a shorter one on;
-    ``ranks``: processes that share a solve of the reference engine.
+    of this machine), ``workers`` then being the most that are used; ``ranks``: processes that share a solve of the reference
+    engine; ``parent``: of a sweep that begins as a branch, what it
+    branched from (``sweep_branch``); ``first_steps``: with what its step list begins (ends, s), where it takes a shorter one on.
     """
 
     engine: str | None = None
@@ -61,9 +61,9 @@ class SweepOptions:
     faults: Mapping[int, str] = dataclasses.field(default_factory=dict)
     memory: float | None = None
     address: str | None = None
+    ranks: int = 1
     parent: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     first_steps: tuple[float, ...] = ()
-    ranks: int = 1
 
     @property
     def processes(self) -> int:
@@ -80,12 +80,12 @@ AS_USUAL = SweepOptions()
 
 @dataclasses.dataclass(frozen=True)
 class SweepPlan:
-    """What a sweep will take. ``startup``: seconds a worker needs for all that is compiled; ``seconds``: per sample and core.
+    """What a sweep will take. ``startup``: seconds a worker needs for all that is compiled; ``seconds``: per sample and worker.
 
     ``batch``: samples of a batch, which one worker runs one after another; ``checked``: samples that [check] reruns, each in
     ``check_seconds`` of the reference engine (an estimate; nothing where it cannot be told from this engine's time); ``memory``:
     GiB that a process held at most; ``disk``: bytes of all shards (an estimate); ``training``: samples that a reduced model would
-    be made from, where one would pay (else 0).
+    be made from, where one would pay (else 0); ``ranks``: cores that a sample takes.
     """
 
     samples: int
@@ -100,6 +100,7 @@ class SweepPlan:
     memory: float | None = None
     disk: float | None = None
     training: int = 0
+    ranks: int = 1
 
     @property
     def batches(self) -> int:
@@ -114,7 +115,7 @@ class SweepPlan:
     @property
     def core_hours(self) -> float:
         """Core-hours of the sweep, without its check."""
-        return (self.samples * self.seconds + self.busy * self.startup) / 3600.0
+        return self.ranks * (self.samples * self.seconds + self.busy * self.startup) / 3600.0
 
     @property
     def hours(self) -> float:
@@ -141,11 +142,10 @@ def plan_sweep(study: Study, scratch: Path, options: SweepOptions = AS_USUAL) ->
     design = draw(study)
     check_options(options, design)
     engine, device, batch = chosen(options, {})
-    check_engine(options, engine)
     samples = min(options.samples or design.count, design.count)
     together = min(batch, samples) if device == "gpu" else 1
-    setup = Setup(resolve(study), design, engine, device, scratch / LOG / "worker", options.plugins)
-    setup = dataclasses.replace(setup, memory=options.memory, ranks=options.ranks)
+    log = scratch / LOG / "worker"
+    setup = Setup(resolve(study), design, engine, device, log, options.plugins, memory=options.memory, ranks=options.ranks)
     with Workers(setups(setup, 1)) as workers:
         began = time.perf_counter()
         steps = told(workers.run_one(Task("steps", choose_steps)), "choosing the step list")
@@ -159,7 +159,9 @@ def plan_sweep(study: Study, scratch: Path, options: SweepOptions = AS_USUAL) ->
     training, arms = training_that_pays(study, engine, device, samples), len(study.scenarios)
     seconds, memory = timed.second / together, timed.memory
     disk = disk_bytes(study, design, timed.records, steps, scratch, samples, batch)
-    return SweepPlan(samples, arms, batch, len(steps), count, startup, seconds, checked, each, memory, disk, training)
+    return SweepPlan(
+        samples, arms, batch, len(steps), count, startup, seconds, checked, each, memory, disk, training, options.ranks
+    )
 
 
 def training_that_pays(study: Study, engine: str, device: str, samples: int) -> int:
@@ -227,16 +229,21 @@ def check_options(options: SweepOptions, design: Design) -> None:
         raise BadOption(f"{VARIABLE}: oom needs --memory GIB, or it would take all that the machine has")
     if options.samples is not None and options.samples > design.count:
         raise BadOption(f"--samples {options.samples}: the design has {design.count}")
+    _check_ranks(options)
 
 
-def check_engine(options: SweepOptions, engine: str) -> None:
-    """Raise ``BadOption`` for ranks that the engine or this machine does not have."""
-    if options.ranks > 1 and engine != "fem":
-        raise BadOption(f"--ranks {options.ranks}: engine {engine} runs in one process; leave it out, or take --engine fem")
+def _check_ranks(options: SweepOptions) -> None:
+    if options.ranks == 1:
+        return
+    if options.engine != "fem":
+        raise BadOption(f"--ranks {options.ranks}: other engines run in one process; give --engine fem, or leave it out")
+    if options.address is not None:
+        raise BadOption(f"--ranks {options.ranks}: not with --address, whose workers have a core each")
     try:
-        check_ranks(options.ranks if options.address is None else 1)
+        check_ranks(options.ranks * (options.workers or 1))
     except ValueError as error:
-        raise BadOption(f"--ranks: {error}") from None
+        times = f" x --workers {options.workers}" if options.workers else ""
+        raise BadOption(f"--ranks {options.ranks}{times}: given {error}") from None
 
 
 def told(outcome: Any, what: str) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import collections
 import multiprocessing
-import os
 import signal
 import threading
 import time
@@ -139,7 +138,9 @@ class _Slot:
             return
         try:
             whole = psutil.Process(self._process.pid)
-            found = sum(one.memory_info().rss for one in (whole, *whole.children(recursive=True))) / GIB
+            found = whole.memory_info().rss / GIB
+            # to look for children takes long on a machine with many processes
+            found += sum(map(_held, whole.children(recursive=True) if self.setup.ranks > 1 else ()))
         except psutil.NoSuchProcess:  # it has just ended, which its outcome will tell
             return
         if found > self.setup.memory:
@@ -165,6 +166,14 @@ class _Slot:
             self._executor = self._process = self._ended = self._prepared = None
 
 
+def _held(process: psutil.Process) -> float:
+    """GiB of memory; nothing where it has just ended."""
+    try:
+        return float(process.memory_info().rss) / GIB
+    except psutil.NoSuchProcess:
+        return 0.0
+
+
 @contextmanager
 def _without_interrupts() -> Iterator[None]:
     """Ctrl-C waits: a new process inherits that, so that it is not hit before it can say that this is none of its business."""
@@ -177,10 +186,3 @@ def _without_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def cores() -> list[int]:
-    """Cores that this process may use; numbers only where the system can pin a process."""
-    if hasattr(os, "sched_getaffinity"):
-        return sorted(os.sched_getaffinity(0))
-    return list(range(os.cpu_count() or 1))

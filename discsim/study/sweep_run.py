@@ -46,7 +46,6 @@ from discsim.study.sweep_folder import (
 from discsim.study.sweep_plan import (
     AS_USUAL,
     SweepOptions,
-    check_engine,
     check_options,
     chosen,
     setups,
@@ -118,14 +117,13 @@ class _Driver:
             remove_partial(place)
         manifest = self._existing()
         engine, device, batch = chosen(self.options, {} if manifest is None else manifest.identity)
-        check_engine(self.options, engine)
         identity = identity_of(self.config, self.design.inputs, engine, device, batch) | self._added(engine)
         manifest = self._kept(manifest, identity)
         log = self.folder / LOG / "worker"
         self._announce()
         given = self.options
-        setup = Setup(self.config, self.design, engine, device, log, given.plugins, faults=given.faults)
-        setup = dataclasses.replace(setup, memory=given.memory, ranks=given.ranks)
+        rest = {"faults": given.faults, "memory": given.memory, "ranks": given.ranks}
+        setup = Setup(self.config, self.design, engine, device, log, given.plugins, **rest)
         with self._executor(setup) as workers:
             if manifest is None:
                 manifest = self._begun(workers, identity)
@@ -146,6 +144,8 @@ class _Driver:
         if self.options.faults:
             faults = ", ".join(f"{kind}@{sample}" for sample, kind in sorted(self.options.faults.items()))
             self._note(f"faults on purpose, as {VARIABLE} asks: {faults}")
+        if self.options.ranks > 1:
+            self.teller.log(f"{self.options.ranks} processes share a solve")
 
     def _executor(self, setup: Setup, most: int | None = None) -> Executor:
         """What runs tasks: the cluster, or processes of this machine; ``most``: as many tasks as there are."""

@@ -235,6 +235,8 @@ def time_samples(samples: tuple[int, ...], steps: tuple[float, ...]) -> Timed | 
             rows = _solved(setup, model, samples, steps)
             taken.append(time.perf_counter() - began)
         held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20  # Linux counts KiB
+        if setup.ranks > 1:  # of the largest process that has ended
+            held += setup.ranks * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
         return Timed(taken[0], taken[1], held, _without_mesh(rows))
 
     return _tried(timed)

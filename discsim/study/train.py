@@ -16,12 +16,13 @@ from discsim.problem.tables import cache_folder
 from discsim.study.config import resolve
 from discsim.study.design import Design, draw, sample_study
 from discsim.study.enrichment import Point, added_in, hash_of, with_points
+from discsim.study.environment import cores
 from discsim.study.executor import Died, Task
 from discsim.study.messages import ConfigError, Mistake, Shown
 from discsim.study.numbers import nominal_values, with_values
 from discsim.study.study import Study
 from discsim.study.sweep_folder import flattened, source_hash
-from discsim.study.sweep_pool import Workers, cores
+from discsim.study.sweep_pool import Workers
 from discsim.study.sweep_worker import Setup, Trouble, bare, choose_steps, collect_sample
 from discsim.study.training_design import box, training_design
 

@@ -446,7 +446,7 @@ def test_who_reads_may_have_enough() -> None:
 
 
 @pytest.mark.parametrize(
-    ("words", "line"), [(("2", "--engine", "sweep"), "allowed with 2 ranks: fem"), (("5000",), "5000 ranks; allowed: 1 to")]
+    ("words", "line"), [(("2", "--engine", "sweep"), "allowed with 2 ranks: fem"), (("5000",), "--ranks 5000; allowed: 1 to")]
 )
 def test_ranks_that_cannot_be(words: tuple[str, ...], line: str, tiny: Path, tmp_path: Path) -> None:
     done = call("run", str(tiny), "--out", str(tmp_path / "o"), "--ranks", *words)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import os
 import subprocess
@@ -25,7 +26,7 @@ from discsim.problem.status import Status
 from discsim.scenario.scenario import Scenario
 from discsim.scenario.therapy import GeneTherapy, StemCellInjection
 from discsim.study.config import study_from_text
-from discsim.study.environment import find_mpiexec
+from discsim.study.environment import cores, find_mpiexec
 from discsim.study.ranked_engine import RankedEngine
 from discsim.study.reproduction import TIERS
 from discsim.study.study import Study
@@ -34,7 +35,7 @@ from discsim.study.sweep_run import SweepOutcome, open_ensemble, run_sweep
 
 pytestmark = [
     pytest.mark.fem,
-    pytest.mark.skipif(find_mpiexec() is None, reason="no mpiexec on this machine"),
+    pytest.mark.skipif(find_mpiexec() is None or len(cores()) < 2, reason="no mpiexec, or a single core on this machine"),
 ]
 
 STEPS = tuple(days * DAY for days in (0.5, 2.0, 8.0, 30.0))
@@ -98,6 +99,43 @@ def test_three_dimensions(tmp_path: Path) -> None:
     same(mine, theirs)
 
 
+def test_failed_and_cut_steps(tmp_path: Path) -> None:
+    """An arm that no solver brings to its end, one whose steps are too coarse, and one after them: as on one process."""
+    well = problem(plain())
+    crushed = dataclasses.replace(well.arms[0], name="crushed", changes=((8.0 * DAY, {"loading.active": 80.0}),))
+    cut = dataclasses.replace(well.arms[0], name="cut", changes=((2.0 * DAY, {"nutrition.endplate_clearance": 2e-5}),))
+    asked = dataclasses.replace(well, arms=(crushed, cut, *well.arms))
+    steps = (2.0 * DAY, 8.0 * DAY, 30.0 * DAY)
+    shared, alone = RankedEngine(2, tmp_path / "ranks.log").run(asked, steps=steps), FemEngine().run(asked, steps=steps)
+    for mine, theirs in zip(shared, alone, strict=True):
+        assert (mine.status, mine.times) == (theirs.status, theirs.times)
+        assert [row["cuts"] for row in mine.history] == [row["cuts"] for row in theirs.history]
+    assert shared[0].failure is not None and not shared[0].status.good
+    assert shared[1].history[-1]["cuts"] > 0
+    same(shared[2], alone[2])
+
+
+def test_sums_and_rows_of_three_ranks() -> None:
+    """Shares that differ in size, and one of nothing; more ranks than a solve would get here."""
+    code = (
+        "import numpy as np; from discsim.fem.backend import MPI; from discsim.fem.ranks import Ranks\n"
+        "ranks = Ranks(MPI.COMM_WORLD)\n"
+        "for cells in (8, 2):\n"
+        "    mine = ranks.mine(cells)\n"
+        "    whole = ranks.joined(np.stack([mine, 10.0 * mine], axis=1))\n"
+        "    assert np.array_equal(whole, np.stack([np.arange(cells), 10.0 * np.arange(cells)], axis=1)), whole\n"
+        "part = np.full((2, 2), 2.0**ranks.number)\n"
+        "ranks.add_up(part)\n"
+        "assert np.array_equal(part, np.full((2, 2), 7.0)), part\n"
+        "assert ranks.least(3.0 - ranks.number) == 1.0 and np.isnan(ranks.least([1.0, np.nan, 2.0][ranks.number]))\n"
+        "assert ranks.agreed(float(ranks.number)) == 0.0 and ranks.total(1.0) == 3.0\n"
+    )
+    command = [str(find_mpiexec()), "-n", "3", sys.executable, "-m", "mpi4py", "-c", code]
+    environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_a_mechanism_of_ones_own_travels(rank_fault: Any, tmp_path: Path) -> None:
     asked = problem(plain().with_mechanism(rank_fault.RankFault()))
     (mine,), (theirs,) = RankedEngine(2, tmp_path / "ranks.log").run(asked, steps=STEPS), FemEngine().run(asked, steps=STEPS)
@@ -111,10 +149,13 @@ def test_one_rank_fails(fault: str, rank_fault: Any, tmp_path: Path, monkeypatch
     began = time.monotonic()
     records = RankedEngine(2, tmp_path / "ranks.log").run(problem(plain().with_mechanism(rank_fault.RankFault())), steps=STEPS)
     assert [record.status for record in records] == [Status.CRASHED]
+    text = (tmp_path / "ranks.log").read_text()
     assert "see ranks.log" in str(records[0].failure)
     assert time.monotonic() - began < 60.0  # they start in some seconds; without an end of all, rank 0 would wait for ever
     if fault == "raise":
-        assert rank_fault.SAYING in (tmp_path / "ranks.log").read_text()
+        assert f"ArithmeticError: {rank_fault.SAYING}" in str(records[0].failure) and "Traceback" in text
+    else:
+        assert "Killed" in text  # what mpiexec says of it
 
 
 def test_ranks_end_with_a_killed_driver(tmp_path: Path) -> None:
@@ -126,7 +167,8 @@ def test_ranks_end_with_a_killed_driver(tmp_path: Path) -> None:
         "study = Study({'untreated': Scenario(Disc.preset(mesh_level=1), duration='10 year')})\n"
         "RankedEngine(2).run(study.problem(), lambda step: print('step', flush=True))\n"
     )
-    mark = {"PYTHONPATH": str(Path(__file__).parents[2]), "RANKS_OF_TEST": str(tmp_path)}
+    (tmp_path / "passing").mkdir()
+    mark = {"PYTHONPATH": str(Path(__file__).parents[2]), "RANKS_OF_TEST": str(tmp_path), "TMPDIR": str(tmp_path / "passing")}
     driver = subprocess.Popen([sys.executable, "-c", code], env=os.environ | mark, stdout=subprocess.PIPE, text=True)
     assert driver.stdout is not None and driver.stdout.readline() == "step\n"
     assert len(marked(tmp_path)) >= 3
@@ -134,6 +176,7 @@ def test_ranks_end_with_a_killed_driver(tmp_path: Path) -> None:
     driver.wait()
     driver.stdout.close()
     wait_until_gone(tmp_path)
+    assert not list((tmp_path / "passing").glob("discsim-ranks-*"))
 
 
 def wait_until_gone(place: Path) -> None:
@@ -207,16 +250,28 @@ def test_ranks_that_fail_in_a_sweep(
     status = {"kill": "crashed", "hang": "timeout"}[fault]
     assert open_ensemble(tmp_path / "s").status["untreated"].tolist() == [status] and list(outcome.failed) == [0]
     wait_until_gone(tmp_path)
+    if fault == "kill":  # twice, as everything that dies, and both times are in the log
+        assert (tmp_path / "s/log/worker-1-ranks.log").read_text().count("mpiexec") == 2
 
 
-@pytest.mark.parametrize(("engine", "ranks", "line"), [("sweep", 2, "runs in one process"), ("fem", 5000, "allowed: 1 to")])
+@pytest.mark.parametrize(
+    ("engine", "ranks", "line"), [("sweep", 2, "other engines run in one process"), ("fem", 5000, "allowed: 1 to")]
+)
 def test_ranks_that_no_sweep_can_have(engine: str, ranks: int, line: str, study: Study, tmp_path: Path) -> None:
     with pytest.raises(BadOption, match=f"--ranks.* {line}"):
         run_sweep(study, tmp_path / "s", SweepOptions(engine=engine, ranks=ranks))
 
 
+def test_modules_of_the_present_folder_are_not_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A study may lie there: reading one runs no code that lies beside it."""
+    (tmp_path / "json.py").write_text("raise SystemExit('foreign code')")
+    monkeypatch.chdir(tmp_path)
+    (record,) = RankedEngine(2, tmp_path / "ranks.log").run(problem(plain()), steps=STEPS[:1])
+    assert record.status is Status.OK
+
+
 def test_more_ranks_than_processors() -> None:
-    with pytest.raises(ValueError, match="5000 ranks; allowed: 1 to"):
+    with pytest.raises(ValueError, match="5000; allowed: 1 to"):
         RankedEngine(5000)
 
 
