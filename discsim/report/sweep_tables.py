@@ -118,6 +118,7 @@ def write_sweep(ensemble: Ensemble, stream: TextIO) -> None:
 def print_plan(plan: SweepPlan, console: Console) -> None:
     """What a sweep will take."""
     console.print(Text(f"{plan.samples} samples x {plan.arms} scenarios in {plan.batches} batches, {plan.steps} steps each"))
+    each = "core" if plan.ranks == 1 else f"{plan.ranks} cores"
     console.print(Text(f"{plan.seconds:.3g} s per sample and {each}, {duration_words(plan.startup)} to start a worker"))
     wall = duration_words(3600.0 * plan.hours)
     plural = "s" if plan.workers > 1 else ""

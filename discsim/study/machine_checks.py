@@ -51,9 +51,8 @@ def mpi() -> Check:
         told = str(error)
     good = any(word in told for word in ("HYDRA", "MPICH"))
     maker = "MPICH" if good else " ".join(told.split())[:60] or "no answer"
-    return Check(
-        "MPI", good, f"{found}: {maker}", "reinstall the wheel, which brings one, or put an mpiexec of MPICH first in PATH"
-    )
+    remedy = "reinstall the wheel, which brings one, or put an mpiexec of MPICH first in PATH"
+    return Check("MPI", good, f"{found}: {maker}", remedy)
 
 
 def disk() -> Check:

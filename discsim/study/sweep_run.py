@@ -122,8 +122,17 @@ class _Driver:
         log = self.folder / LOG / "worker"
         self._announce()
         given = self.options
-        rest = {"faults": given.faults, "memory": given.memory, "ranks": given.ranks}
-        setup = Setup(self.config, self.design, engine, device, log, given.plugins, **rest)
+        setup = Setup(
+            self.config,
+            self.design,
+            engine,
+            device,
+            log,
+            plugins=given.plugins,
+            faults=given.faults,
+            memory=given.memory,
+            ranks=given.ranks,
+        )
         with self._executor(setup) as workers:
             if manifest is None:
                 manifest = self._begun(workers, identity)

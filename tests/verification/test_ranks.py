@@ -188,14 +188,15 @@ def wait_until_gone(place: Path) -> None:
 
 
 def marked(place: Path) -> list[int]:
-    """Living processes that were started with a mark in their environment."""
+    """Living ranks and their mpiexec that were started with a mark in their environment."""
     found = []
     for one in Path("/proc").glob("[0-9]*"):
         try:
             words = (one / "environ").read_bytes().split(b"\0")
+            command = (one / "cmdline").read_bytes()
         except OSError:
             continue
-        if f"RANKS_OF_TEST={place}".encode() in words:
+        if f"RANKS_OF_TEST={place}".encode() in words and b"rank_main" in command:
             found.append(int(one.name))
     return found
 
