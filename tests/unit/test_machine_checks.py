@@ -85,7 +85,8 @@ def doctor_says(name: str) -> tuple[str, str]:
 
 
 def test_a_python_that_is_too_old(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(environment, "sys", types.SimpleNamespace(version="3.11.2 (main)", version_info=(3, 11, 2)))
+    old = types.SimpleNamespace(version="3.11.2 (main)", version_info=(3, 11, 2), executable=sys.executable)
+    monkeypatch.setattr(environment, "sys", old)
     found, remedy = doctor_says("Python")
     assert "3.11.2" in found and remedy == "use Python 3.12, 3.13 or 3.14"
 
