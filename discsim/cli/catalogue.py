@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -67,7 +68,7 @@ def new(
 ) -> None:
     """Write a mechanism to begin with: its file, a test of it, and an experiment that uses it.
 
-    Example: discsim mechanisms new il1_decay && pytest test_il1_decay.py
+    Example: discsim mechanisms new il1_decay && python -m pytest test_il1_decay.py
     """
     from discsim.biology.mechanisms import CATALOGUE
     from discsim.study.new_mechanism import write_mechanism
@@ -80,7 +81,8 @@ def new(
         raise Stop(ENVIRONMENT, f"--folder {folder}: cannot be written to: {error.strerror}") from None
     for path in paths:
         typer.echo(f"wrote {path}")
-    typer.echo(f"try: pytest {paths[1]}, then discsim sweep {paths[2]} --allow-plugin")
+    python = os.path.relpath(sys.executable) if Path(sys.executable).is_relative_to(Path.cwd()) else sys.executable
+    typer.echo(f"try: {python} -m pytest {paths[1]}, then discsim sweep {paths[2]} --allow-plugin")
 
 
 def fields() -> None:

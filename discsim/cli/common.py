@@ -224,7 +224,10 @@ def solving_engine(name: str, ranks: int = 1, log: Path | None = None) -> Engine
 
 @contextlib.contextmanager
 def interruptible() -> Iterator[Callable[[], None]]:
-    """Make Ctrl-C hold where a solver's callback swallows it (the next step raises it again) or turns it into its own error."""
+    """Make Ctrl-C hold where a solver's callback swallows it (the next step raises it again) or turns it into its own error.
+
+    So does what ``kill`` and batch systems send, which PETSc would answer with pages of advice.
+    """
     asked = False
 
     def ask(number: int, frame: Any) -> None:
@@ -236,7 +239,7 @@ def interruptible() -> Iterator[Callable[[], None]]:
         if asked:
             raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGINT, ask)
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield check
     except Exception:
@@ -244,4 +247,5 @@ def interruptible() -> Iterator[Callable[[], None]]:
             raise KeyboardInterrupt from None
         raise
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -204,6 +204,7 @@ def _extended(
     from discsim.study.sweep_branch import extension_of, longer_study
     from discsim.study.sweep_result import core_seconds
 
+    _need_sweep(folder, f"--extend {duration}")
     with _stops():
         longer = longer_study(read, study, duration)
         found = extension_of(study, longer, folder, options)
@@ -302,6 +303,8 @@ def status(
 
     driver = holder(folder)
     state = load_state(folder)
+    if driver is None and state is not None and state.phase != "done":  # of a driver that is no more
+        state = dataclasses.replace(state, phase="stopped", running=0, rate=None, left=None)
     told: dict[str, Any] = {"driver": driver, "progress": None if state is None else dataclasses.asdict(state)}
     if driver is not None and not as_json:
         typer.echo(f"process {driver['pid']} on {driver['host']} works here since {driver['since']}")
@@ -315,7 +318,7 @@ def status(
     counts = sweep_counts(folder, manifest)
     failed = {sample: why for sample, shard in counts.items() for bad, why in shard.failed().items() if bad == sample}
     engines = sweep_engines(counts)
-    wanted = state.total if state is not None and state.phase == "done" else manifest.count
+    wanted = state.total if state is not None and state.phase != "training" else manifest.count
     if as_json:
         told |= {"title": manifest.title, "samples": manifest.count, "wanted": wanted, "computed": len(counts)}
         typer.echo(json.dumps(told | {"failed": dict(sorted(failed.items())), "engines": engines}))

@@ -71,7 +71,7 @@ def train(
         except NotTrained as error:
             if report:
                 raise Stop(BAD_INPUT, str(error)) from None
-            typer.echo(str(error), err=True)
+            typer.echo(f"{str(error).partition(';')[0]}: trained now", err=True)
     if found is None:
         found = _train(study, workers, file.resolve().parent if plugin else None)
     elif not report:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from discsim.fem.disc_model import disc_model
 from discsim.fem.ranks import Ranks
@@ -29,6 +29,12 @@ class FemEngine(Engine):
         The pilot is the arm with most events (the last of equals), run once for its step list alone, so that every arm,
         its own included, then starts and steps in the same way. A study of one arm needs no second run.
         """
+        return list(self.records(problem, progress, steps))
+
+    def records(
+        self, problem: Problem, progress: ProgressHook | None = None, steps: tuple[float, ...] | None = None
+    ) -> Iterator[ArmRecord]:
+        """As ``run``, each record as soon as its arm has ended."""
         _need_double_precision()
         count = len(problem.arms) + (1 if steps is None and len(problem.arms) > 1 else 0)
         if steps is None:
@@ -36,16 +42,14 @@ class FemEngine(Engine):
             run = ArmRun(disc_model(problem, pilot, self._ranks), problem, pilot)
             steps = run.choose_steps(_hook(progress, pilot, 0, count, "choosing steps"))
             if len(problem.arms) == 1:
-                return [run.record]
+                yield run.record
+                return
             if run.record.failure is not None:
                 steps = fallback_steps(problem, steps)
         first = count - len(problem.arms)
-        return [
-            ArmRun(disc_model(problem, arm, self._ranks), problem, arm).follow(
-                steps, _hook(progress, arm, first + i, count, "running")
-            )
-            for i, arm in enumerate(problem.arms)
-        ]
+        for i, arm in enumerate(problem.arms):
+            run = ArmRun(disc_model(problem, arm, self._ranks), problem, arm)
+            yield run.follow(steps, _hook(progress, arm, first + i, count, "running"))
 
 
 def _need_double_precision() -> None:

@@ -1,8 +1,8 @@
 """What the processes of one solve do, which ``study.ranked_engine`` starts with ``mpiexec`` and ``-m mpi4py``.
 
-All read the problem from a folder; rank 0 writes a line per step to standard output and at the end the records to the folder. No
-records: the solve crashed. All end as soon as one raises: ``-m mpi4py`` alone sees to that only when the interpreter ends, where
-PETSc waits for the others first.
+All read the problem from a folder; rank 0 writes a line per step to standard output and the records of arms to the folder, as
+each has ended. Fewer records than arms: the solve crashed. All end as soon as one raises: ``-m mpi4py`` alone sees to that only
+when the interpreter ends, where PETSc waits for the others first.
 """
 
 from __future__ import annotations
@@ -48,12 +48,13 @@ def _solve(folder: Path) -> None:
         print(TELLS, flush=True)
     places, problem, steps = pickle.loads((folder / PROBLEM).read_bytes())
     sys.path += places  # where modules with mechanisms of the user's lie
-    engine = FemEngine(Ranks(MPI.COMM_WORLD))
-    records = engine.run(pickle.loads(problem), _tell if first else None, steps)
-    if first:
-        passing = folder / f"{RECORDS}.part"
-        passing.write_bytes(pickle.dumps(records))
-        passing.replace(folder / RECORDS)
+    records = []
+    for record in FemEngine(Ranks(MPI.COMM_WORLD)).records(pickle.loads(problem), _tell if first else None, steps):
+        records.append(record)
+        if first:
+            passing = folder / f"{RECORDS}.part"
+            passing.write_bytes(pickle.dumps(records))
+            passing.replace(folder / RECORDS)
 
 
 def _tell(progress: Progress) -> None:

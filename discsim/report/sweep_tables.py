@@ -86,7 +86,7 @@ def print_failures(failed: dict[int, str], console: Console) -> None:
     """The first failed samples, each with its reason."""
     if not failed:
         return
-    console.print(Text(f"{len(failed)} samples failed", style="bold red"))
+    console.print(Text(f"{len(failed)} sample{'s' if len(failed) > 1 else ''} failed", style="bold red"))
     for sample, why in list(failed.items())[:MOST_FAILURES]:
         console.print(Text(f"  sample {sample}: {why}"), soft_wrap=True)
     if len(failed) > MOST_FAILURES:

@@ -35,8 +35,10 @@ def foreign_petsc() -> Check:
     if not _installed(WHEEL):
         return Check("PETSc", True, "not from the wheel; whoever installed DOLFINx answers for it", "")
     foreign = [name for name in ("petsc4py", "slepc4py", "petsc", "slepc") if _installed(name)]
+    if not foreign:
+        return Check("PETSc", True, f"the one of {WHEEL}", "")
     remedy = f"pip uninstall {' '.join(foreign)}, then pip install --force-reinstall --no-deps {WHEEL}"
-    return Check("PETSc", not foreign, f"also installed: {', '.join(foreign)}" if foreign else f"the one of {WHEEL}", remedy)
+    return Check("PETSc", False, f"also installed: {', '.join(foreign)}", remedy)
 
 
 def mpi() -> Check:

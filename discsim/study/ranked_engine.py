@@ -39,7 +39,11 @@ _LAST_WORDS = re.compile(r"^[\w.]*(?:Error|Exception|Interrupt|Exit)\b.*", re.MU
 
 
 class RanksCrashed(RuntimeError):
-    """The processes of a solve ended without records."""
+    """The processes of a solve ended too soon; ``records``: of arms that had ended before."""
+
+    def __init__(self, reason: str, records: list[ArmRecord]) -> None:
+        super().__init__(reason)
+        self.records = records
 
 
 class RankedEngine(Engine):
@@ -61,11 +65,12 @@ class RankedEngine(Engine):
     def run(
         self, problem: Problem, progress: ProgressHook | None = None, steps: tuple[float, ...] | None = None
     ) -> list[ArmRecord]:
-        """Solve every arm; a crash of a process fails them all."""
+        """Solve every arm; a crash of a process fails those that had not ended."""
         try:
             return self._solved(problem, progress, steps)
         except RanksCrashed as crash:
-            return failed_records(problem, Status.CRASHED, str(crash), "Run it without --ranks.")
+            lost = failed_records(problem, Status.CRASHED, str(crash), "Run it without --ranks.")
+            return [*crash.records, *lost[len(crash.records) :]]
 
     def run_many(self, problems: Sequence[Problem], steps: tuple[float, ...]) -> list[list[ArmRecord]]:
         """Solve samples of one study; a crash raises ``RanksCrashed``, so that a sweep tries again, sample by sample."""
@@ -85,13 +90,16 @@ class RankedEngine(Engine):
                     if told and progress is not None:
                         progress(Progress(**json.loads(told)))
                 code = process.wait()
-            if not (folder / RECORDS).exists():
-                self._crashed((folder / LOG).read_text(encoding="utf-8", errors="replace"), code, began)
-            records: list[ArmRecord] = pickle.loads((folder / RECORDS).read_bytes())
+            records: list[ArmRecord] = []
+            if (folder / RECORDS).exists():
+                records = pickle.loads((folder / RECORDS).read_bytes())
+            if len(records) < len(problem.arms):
+                reason = self._crashed((folder / LOG).read_text(encoding="utf-8", errors="replace"), code, began)
+                raise RanksCrashed(reason, records)
             return records
 
-    def _crashed(self, text: str, code: int, began: bool) -> None:
-        """Keep what the processes wrote and raise what it comes to."""
+    def _crashed(self, text: str, code: int, began: bool) -> str:
+        """Keep what the processes wrote, and say what it comes to; raises ``MissingTool`` where none was started."""
         words = _LAST_WORDS.findall(text)
         last = f": {words[-1][:200]}" if words else ""
         if not began:
@@ -105,7 +113,7 @@ class RankedEngine(Engine):
         with Path(name).open("a", encoding="utf-8") as log:
             log.write(f"{now()} {' '.join(self._start)}\n{text.rstrip()}\n")
         shown = name if self._log is None else self._log.name  # results name no folder of the caller's
-        raise RanksCrashed(f"a process of the solve ended before its time{last} (mpiexec: exit code {code}; see {shown})")
+        return f"a process of the solve ended before its time{last} (mpiexec: exit code {code}; see {shown})"
 
     @contextlib.contextmanager
     def _started(self, folder: Path, log: object) -> Iterator[subprocess.Popen[str]]:

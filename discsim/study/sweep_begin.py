@@ -48,6 +48,7 @@ def begin_sweep(
         about=about(),
         parent=parent,
     )
+    nominal.attrs["discsim_engine"] = identity["engine"]
     if parent:
         nominal.attrs["discsim_parents"] = json.dumps([parent])
     root = inputs_dataset(design.inputs, range(design.count)).assign_attrs(nominal.attrs)

@@ -65,7 +65,7 @@ def longer_study(read: Callable[[Sequence[str]], Study], study: Study, duration:
     except units.UnitError as error:
         raise BadOption(f"--extend {duration}: {error}") from None
     if asked <= end * (1.0 + 1e-12):
-        raise BadOption(f"--extend {duration}: the sweep has {before['duration']} already; name a longer duration")
+        raise BadOption(f"--extend {duration}: the experiment has {before['duration']} already; name a longer duration")
     change = f"duration={duration}"
     longer = read([change])
     times = _table(longer)["output"]["times"]

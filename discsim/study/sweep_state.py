@@ -14,7 +14,7 @@ from discsim.study.provenance import now
 from discsim.study.store import write_text_file
 from discsim.study.sweep_folder import LOG, STATE, Lock
 
-Phase = Literal["training", "choosing steps", "waiting for workers", "running", "checking", "done"]
+Phase = Literal["training", "choosing steps", "waiting for workers", "running", "checking", "done", "stopped"]
 _STATE_INTERVAL = 2.0  # seconds between two notes of the state
 
 

@@ -168,6 +168,7 @@ def test_status_of_a_sweep_that_was_asked_for_less(experiment: Path) -> None:
     assert first == "quick: 4 of 10 samples of the design are computed (the first 4 were asked for), 0 failed"
     assert second == "nothing works here now; the same discsim sweep command without --samples goes on with it"
     assert json.loads(call("status", experiment.parent / "s", "--json").stdout)["wanted"] == 4
+    assert "engine: quick_engine:QuickEngine\n" in call("show", experiment.parent / "s", "--provenance").stdout
 
 
 def test_report_of_one_scenario(experiment: Path) -> None:
@@ -374,7 +375,7 @@ def test_an_extension_says_what_it_takes_before_it_begins(experiment: Path) -> N
     [
         (("--branch",), "no sweep lies here"),
         (("--extend", "4 year"), "no sweep lies here"),
-        (("--extend", "1 year"), "--extend 1 year: the sweep has 2 year already; name a longer duration"),
+        (("--extend", "1 year"), "--extend 1 year: the experiment has 2 year already; name a longer duration"),
         (("--extend", "400 year"), "duration: given"),
         (("--extend", "4 metre"), "--extend 4 metre: "),
         (("--branch", "--force"), "--branch and --force: one of them"),

@@ -399,7 +399,7 @@ def test_what_cannot_be_extended_is_told(done: Path, study: Study, quick: object
         return study_from_text(quick.QUICK_STUDY, more)
 
     for duration in ("2 year", "300 day"):
-        with pytest.raises(BadOption, match=rf"--extend {duration}: the sweep has 2 year already; name a longer"):
+        with pytest.raises(BadOption, match=rf"--extend {duration}: the experiment has 2 year already; name a longer"):
             longer_study(read, study, duration)
     longer = longer_study(read, study, "4 year")
     with pytest.raises(SweepChanged, match=r"--extend changes the duration alone; .*: disc\.grade was 3, is 1"):

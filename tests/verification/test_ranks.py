@@ -147,7 +147,8 @@ def test_one_rank_fails(fault: str, rank_fault: Any, tmp_path: Path, monkeypatch
     """All end within seconds, every arm is ``crashed``, and the log has the traceback of the one that raised."""
     monkeypatch.setenv(rank_fault.FAULT, fault)
     began = time.monotonic()
-    records = RankedEngine(2, tmp_path / "ranks.log").run(problem(plain().with_mechanism(rank_fault.RankFault())), steps=STEPS)
+    asked = problem(plain().with_mechanism(rank_fault.RankFault()))
+    records = RankedEngine(2, tmp_path / "ranks.log").run(asked, steps=STEPS)
     assert [record.status for record in records] == [Status.CRASHED]
     text = (tmp_path / "ranks.log").read_text()
     assert "see ranks.log" in str(records[0].failure)
@@ -156,6 +157,18 @@ def test_one_rank_fails(fault: str, rank_fault: Any, tmp_path: Path, monkeypatch
         assert f"ArithmeticError: {rank_fault.SAYING}" in str(records[0].failure) and "Traceback" in text
     else:
         assert "Killed" in text  # what mpiexec says of it
+
+
+def test_arms_that_had_ended_survive_a_crash(tmp_path: Path) -> None:
+    asked = problem(plain(), plain())
+
+    def kill(step: Progress) -> None:
+        if step.arm == "arm1":
+            subprocess.run(["pkill", "-KILL", "-f", "-n", "discsim.fem.rank_main"], check=True)
+
+    first, second = RankedEngine(2, tmp_path / "ranks.log").run(asked, kill, STEPS)
+    assert first.status is Status.OK and first.times[-1] == STEPS[-1]
+    assert second.status is Status.CRASHED and second.times == []
 
 
 def test_ranks_end_with_a_killed_driver(tmp_path: Path) -> None:
