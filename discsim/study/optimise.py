@@ -14,7 +14,7 @@ point before, and the search steps back from it.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -330,7 +330,6 @@ class _Search:
         evidence = {word: sum(row.evidence == word for row in parameters) for word in EVIDENCE_WORDS}
         if best is not None:
             places = self._active_places(best)
-            active = (*self._at_bounds(best), *(self._words(*self.places[i], best.constraints[i]) for i in places))
             asked = {"objective": (self.goal.readout, self.goal.time)}
             asked |= {_name(*self.places[i]): (self.places[i][0].readout, self.places[i][1]) for i in places}
             try:
@@ -341,18 +340,31 @@ class _Search:
                 rests = rests_on(run, asked, parameters)
             except _Enough as reason:
                 ended = ended if str(reason) in ended else f"{ended}; {reason}"
+            active = self._holding(best, slope, held, places)
         return Optimum(
             self.scenario, self.goal, self.constraints, self.variables, tuple(self.trials.values()), best, slope, held, active,
             converged, ended, self.forwards, self.backwards, self.pilots, rests, evidence,
         )  # fmt: skip
 
-    def _at_bounds(self, best: Trial) -> list[str]:
+    def _holding(
+        self, best: Trial, slope: Mapping[str, float], held: Mapping[str, Mapping[str, float]], places: Sequence[int]
+    ) -> tuple[str, ...]:
+        """Bounds and constraints, within the tolerance, that a step towards a better goal would leave; where slopes are not
+        known, all that are that near."""
+        numbers = list(zip(self.variables, best.values, strict=True))
+        better = {v.path: (1.0 if self.goal.maximise else -1.0) * slope[v.path] * v.slope(x) for v, x in numbers if slope}
         found = []
-        for variable, value in zip(self.variables, best.values, strict=True):
-            for name, bound, share in (("lower", variable.low, 0.0), ("upper", variable.high, 1.0)):
-                if abs(variable.share(value) - share) <= self.tolerance:
+        for variable, value in numbers:
+            for name, bound, share, outward in (("lower", variable.low, 0.0, -1.0), ("upper", variable.high, 1.0, 1.0)):
+                if abs(variable.share(value) - share) <= self.tolerance and outward * better.get(variable.path, outward) > 0.0:
                     found.append(f"{variable.path} at its {name} end {bound:g} {variable.unit}".rstrip())
-        return found
+        for i in places:
+            constraint, time = self.places[i]
+            by = held.get(_name(constraint, time), {})
+            change = sum(better[v.path] * constraint.sign * by[v.path] * v.slope(x) for v, x in numbers if better and by)
+            if change < 0.0 or not (better and by):
+                found.append(self._words(constraint, time, best.constraints[i]))
+        return tuple(found)
 
     def _active_places(self, best: Trial) -> list[int]:
         near = 3.0 * self.tolerance

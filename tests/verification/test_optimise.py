@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import types
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from discsim.problem.problem import YEAR
 from discsim.problem.record import ArmRecord
 from discsim.problem.status import Failure, Status
 from discsim.study.config import read_study
 from discsim.study.numbers import with_values
-from discsim.study.optimise import Optimum, Trial, optimise
-from discsim.study.optimise_terms import OptimiseError, parse_constraint, parse_goal, parse_variables
+from discsim.study.optimise import Optimum, Trial, _Search, optimise
+from discsim.study.optimise_terms import Constraint, Goal, OptimiseError, Variable, parse_constraint, parse_goal, parse_variables
 from discsim.study.study import Study
 from discsim.sweep.engine import SweepEngine
 
@@ -83,6 +85,33 @@ def check(doses: np.ndarray) -> None:
     assert doses[0] < best < doses[-1], "the constraint must be active within the range"
     assert min(found.best.constraints) >= LIMIT
     assert found.active == (f"glucose_min >= 0.5 mM at 0 year (is {found.best.constraints[0]:.5g} mM)",)
+
+
+@pytest.mark.parametrize(
+    ("slope", "by_glucose", "words"),
+    [
+        (
+            2.0,
+            -1.0,
+            ("dose at its upper end 10", "glucose_min >= 1 mM at 1 year (is 1.2 mM)"),
+        ),  # more would be better, and is held
+        (-2.0, -1.0, ()),  # less would be better, and less glucose is used then: an optimum within all of them
+        (-2.0, 1.0, ("glucose_min >= 1 mM at 1 year (is 1.2 mM)",)),
+        (None, -1.0, ("dose at its upper end 10", "glucose_min >= 1 mM at 1 year (is 1.2 mM)")),  # slopes are not known
+    ],
+)
+def test_what_is_near_holds_only_where_the_goal_presses(slope: float | None, by_glucose: float, words: tuple[str, ...]) -> None:
+    constraint = Constraint("glucose_min", ">=", 1.0, (YEAR,))
+    search = types.SimpleNamespace(
+        variables=(Variable("dose", "", 1.0, 10.0, "linear", 2.0),),
+        goal=Goal("gag_nucleus", YEAR, True),
+        places=((constraint, YEAR),),
+        tolerance=0.1,
+        _words=_Search._words,
+    )
+    best = Trial(1, (9.5,), 1.0, (1.2,), True, "ok")
+    slopes, held = ({}, {}) if slope is None else ({"dose": slope}, {"glucose_min@1 year": {"dose": by_glucose}})
+    assert _Search._holding(search, best, slopes, held, [0]) == words
 
 
 def test_finds_the_dose_of_a_grid() -> None:
