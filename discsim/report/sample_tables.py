@@ -10,7 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from discsim.report.tables import time_words
-from discsim.study.sample_history import SampleHistory
+from discsim.study.sample_history import Attempt, SampleHistory
 
 
 def print_sample(history: SampleHistory, console: Console) -> None:
@@ -19,6 +19,10 @@ def print_sample(history: SampleHistory, console: Console) -> None:
     for path, (value, unit) in history.inputs.items():
         unit = "" if unit == "dimensionless" else unit
         console.print(Text(f"  {path} = {value:.6g} {unit}".rstrip()))
+    first = history.attempts[0].number
+    if first > 1:
+        before = "an earlier attempt" if first == 2 else f"{first - 1} earlier attempts"
+        console.print(Text(f"  {before} gave no result (process ended, or another sample of the batch failed): log/sweep.log"))
     for attempt in history.attempts:
         counts = attempt is history.attempts[-1]
         console.print()
@@ -34,10 +38,18 @@ def print_sample(history: SampleHistory, console: Console) -> None:
         for arm in attempt.arms:
             table.add_row(arm.scenario, arm.status, str(arm.steps), _number(arm.iterations, 0), _number(arm.seconds, 2))
         console.print(table)
-        for arm in attempt.arms:
-            if arm.reason:
-                until = f"good until {time_words(arm.last_good_time)}" if arm.last_good_time > 0.0 else "no good time"
-                console.print(Text(f"  {arm.scenario}: {arm.status}, {arm.reason} ({until}). {arm.advice}"), soft_wrap=True)
+        for words, names in _reasons(attempt).items():
+            console.print(Text(f"  {', '.join(names)}: {words}"), soft_wrap=True)
+
+
+def _reasons(attempt: Attempt) -> dict[str, list[str]]:
+    """Why scenarios did not end well: words -> scenarios, since what ends a process ends them all."""
+    found: dict[str, list[str]] = {}
+    for arm in attempt.arms:
+        if arm.reason:
+            until = f"good until {time_words(arm.last_good_time)}" if arm.last_good_time > 0.0 else "no good time"
+            found.setdefault(f"{arm.status}, {arm.reason} ({until}). {arm.advice}", []).append(arm.scenario)
+    return found
 
 
 def _number(value: float, digits: int) -> str:

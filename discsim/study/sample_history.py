@@ -6,7 +6,7 @@ import dataclasses
 import os
 from pathlib import Path
 
-from discsim.study.shards import INPUT, PIECES, read_shard, shard_paths
+from discsim.study.shards import INPUT, PIECES, read_shard, shard_paths, summarise
 from discsim.study.store import ResultError
 from discsim.study.sweep_folder import SHARDS, load_manifest
 
@@ -55,10 +55,10 @@ def sample_history(folder: str | os.PathLike[str], sample: int) -> SampleHistory
     inputs: dict[str, tuple[float, str]] = {}
     attempts = []
     for path in shard_paths(place / SHARDS):
+        if sample not in summarise(path, manifest.sweep).samples:  # without reading its numbers
+            continue
         tree = read_shard(path, manifest.sweep)
         root = tree.to_dataset()
-        if sample not in root["sample"].values:
-            continue
         own = root.sel(sample=sample)
         for name, value in own.data_vars.items():
             if str(name).startswith(INPUT):

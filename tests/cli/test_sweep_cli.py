@@ -303,7 +303,7 @@ def test_what_happened_to_a_sample(experiment: Path, orders: Path) -> None:
     assert lines[0] == "sample 3" and "  loading.active = 0.215 MPa" in lines
     first, second = (next(i for i, line in enumerate(lines) if line.startswith(f"attempt {n}, quick_engine")) for n in (1, 2))
     assert lines[first].endswith("(replaced by a later one)") and not lines[second].endswith("one)")
-    reason = "  untreated: nonconverged, Newton stalled (good until 1 year). Try something."
+    reason = "  untreated, cells: nonconverged, Newton stalled (good until 1 year). Try something."
     assert reason in lines[first:second] and not any("nonconverged" in line for line in lines[second:])
     assert sum(line.split()[1:2] == ["ok"] for line in lines[second:]) == 2
     origin = call("show", folder, "--provenance").stdout
@@ -342,6 +342,13 @@ def test_status_of_a_sweep_that_has_no_steps_yet(experiment: Path) -> None:
         status = call("status", folder)
     assert status.exit_code == 0 and "waiting for workers: 0 of 10 samples" in status.stdout
     assert call("status", folder).exit_code == 2
+
+
+def test_attempts_without_a_result_are_told(experiment: Path, orders: Path) -> None:
+    (orders / "kill-3").write_text("x")
+    assert sweep(experiment, "--samples", "4").exit_code == 0
+    shown = call("show", experiment.parent / "s", "--sample", "3").stdout
+    assert "  an earlier attempt gave no result" in shown and "attempt 2, quick_engine" in shown
 
 
 def test_a_branch_is_told_and_kept_in_the_provenance(experiment: Path) -> None:
