@@ -94,7 +94,7 @@ def validate(
     from discsim.study.acting import idle_volumes
     from discsim.study.config import read_study
     from discsim.study.law_check import check_laws
-    from discsim.study.messages import Complaints
+    from discsim.study.messages import Complaints, counted
     from discsim.study.overrides import apply_overrides
     from discsim.study.toml_text import parse_text, read_text
 
@@ -103,13 +103,12 @@ def validate(
     if resolved:
         typer.echo(study.resolved, nl=False)
         return
-    count, duration = len(study.scenarios), next(iter(study.scenarios.values())).duration
-    typer.echo(f"ok: {count} scenario{'s' if count > 1 else ''} ({', '.join(study.scenarios)}), {duration}")
+    duration = next(iter(study.scenarios.values())).duration
+    typer.echo(f"ok: {counted(len(study.scenarios), 'scenario')} ({', '.join(study.scenarios)}), {duration}")
     for line in idle_volumes(study, apply_overrides(parse_text(read_text(file)), tuple(overrides or ()), Complaints())):
         show_error(line)
     if study.design:
-        count = len(study.design["vary"])
-        typer.echo(f"    design: {study.design['kind']}, {count} varied number{'s' if count != 1 else ''}")
+        typer.echo(f"    design: {study.design['kind']}, {counted(len(study.design['vary']), 'varied number')}")
 
 
 catalogue.register(app)

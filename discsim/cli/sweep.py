@@ -249,6 +249,7 @@ def _plan(study: Study, options: SweepOptions) -> None:
 def _run(study: Study, folder: Path, options: SweepOptions) -> None:
     from discsim.report.sweep_progress import SweepBar, duration_words
     from discsim.report.sweep_tables import print_failures
+    from discsim.study.messages import counted
     from discsim.study.sweep_run import run_sweep
 
     began = time.monotonic()
@@ -260,12 +261,12 @@ def _run(study: Study, folder: Path, options: SweepOptions) -> None:
     for note in outcome.notes:
         show_error(note)
     console = make_console()
-    done = f"{outcome.total} samples of {len(study.scenarios)} scenarios, {len(outcome.failed)} failed"
+    done = f"{counted(outcome.total, 'sample')} of {counted(len(study.scenarios), 'scenario')}, {len(outcome.failed)} failed"
     typer.echo(f"{done}; {outcome.computed} computed now, in {duration_words(time.monotonic() - began)}; in {folder}")
     print_failures(dict(outcome.failed), console)
     if outcome.failed:
         ways = "--retry failed runs them once more, --restart failed with shorter steps"
-        raise Stop(FAILED_ARMS, f"{len(outcome.failed)} samples failed; {ways}")
+        raise Stop(FAILED_ARMS, f"{counted(len(outcome.failed), 'sample')} failed; {ways}")
 
 
 @contextlib.contextmanager

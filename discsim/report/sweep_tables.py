@@ -16,6 +16,7 @@ from discsim.report.engines import engine_sentence
 from discsim.report.sweep_progress import duration_words
 from discsim.report.tables import time_words
 from discsim.study.ensemble import Ensemble
+from discsim.study.messages import counted
 from discsim.study.sweep_plan import SweepPlan
 from discsim.study.verdict import engines_of
 
@@ -86,7 +87,7 @@ def print_failures(failed: dict[int, str], console: Console) -> None:
     """The first failed samples, each with its reason."""
     if not failed:
         return
-    console.print(Text(f"{len(failed)} sample{'s' if len(failed) > 1 else ''} failed", style="bold red"))
+    console.print(Text(f"{counted(len(failed), 'sample')} failed", style="bold red"))
     for sample, why in list(failed.items())[:MOST_FAILURES]:
         console.print(Text(f"  sample {sample}: {why}"), soft_wrap=True)
     if len(failed) > MOST_FAILURES:

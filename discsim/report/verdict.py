@@ -13,6 +13,7 @@ from discsim.study.check import Confirmation
 from discsim.study.evidence import PROTOCOL, PartialAssumption
 from discsim.study.flips import FEWEST, Flip
 from discsim.study.held import by_arms
+from discsim.study.messages import counted
 from discsim.study.shares import Share
 from discsim.study.verdict import RESOLUTION, Comparison, Failed, PairVerdict, ReadoutVerdict
 
@@ -78,9 +79,8 @@ def held_sentences(held: tuple[PartialAssumption, ...]) -> list[str]:
 def design_sentence(comparison: Comparison) -> str:
     """What was varied, and of how many samples the verdicts speak."""
     seed = "" if comparison.seed is None else f", seed {comparison.seed}"
-    count = len(comparison.inputs)
     line = (
-        f"{comparison.samples} samples ({comparison.design_kind}{seed}) of {count} varied number{'s' if count != 1 else ''}; "
+        f"{comparison.samples} samples ({comparison.design_kind}{seed}) of {counted(len(comparison.inputs), 'varied number')}; "
         f"{comparison.clear} are good in all of {', '.join(comparison.scenarios)}"
     )
     if not comparison.drawn:
@@ -92,7 +92,7 @@ def failed_sentence(failed: Failed) -> str:
     """Which samples of an arm have no numbers; they are left out, never filled in."""
     numbers = ", ".join(map(str, failed.samples[:MOST_NUMBERS]))
     more = f" and {len(failed.samples) - MOST_NUMBERS} more" if len(failed.samples) > MOST_NUMBERS else ""
-    count = _counted(len(failed.samples), "sample")
+    count = counted(len(failed.samples), "sample")
     return f"left out: {failed.scenario} {failed.status} in {count} ({numbers}{more}): {failed.reason}"
 
 
@@ -143,8 +143,8 @@ def _orders(verdict: ReadoutVerdict) -> str:
     shown = [f"{order} in {_share(order.share)}" for order in verdict.orders[:MOST_ORDERS]]
     left = verdict.orders[MOST_ORDERS:]
     if left:
-        shown.append(f"{_counted(len(left), 'other order')} in {percent(sum(one.share.count for one in left) / verdict.samples)}")
-    return f"order, the best first, in {_counted(verdict.samples, 'sample')}: {'; '.join(shown)}"
+        shown.append(f"{counted(len(left), 'other order')} in {percent(sum(one.share.count for one in left) / verdict.samples)}")
+    return f"order, the best first, in {counted(verdict.samples, 'sample')}: {'; '.join(shown)}"
 
 
 def pair_sentences(pair: PairVerdict, verdict: ReadoutVerdict, baseline: str) -> list[str]:
@@ -172,7 +172,7 @@ def bar_words(pair: PairVerdict, verdict: ReadoutVerdict) -> list[str]:
     if pair.bar == 0.0:
         return []
     what = "the sign" if verdict.higher_is_better is None else "the order"
-    flips = f"within the error bars {what} may flip in {pair.undecided} of {_counted(pair.samples, 'sample')}"
+    flips = f"within the error bars {what} may flip in {pair.undecided} of {counted(pair.samples, 'sample')}"
     if pair.bar is None:
         return [f"{flips}; some bars are infinite, so that the mean has no interval"]
     return [f"{flips}; intervals include them ({_quantity(pair.bar, verdict.unit)} to either side of the mean)"]
@@ -184,7 +184,7 @@ def flip_words(flip: Flip, equal: int = 0) -> list[str]:
         others = flip.samples - flip.wins
         if not others:
             return []
-        return [f"it loses in {_counted(others, 'sample')}: too few losing samples (n < {FEWEST}) to describe a region"]
+        return [f"it loses in {counted(others, 'sample')}: too few losing samples (n < {FEWEST}) to describe a region"]
     lines = _region_words(flip)
     ruled = flip.cut is not None or flip.border is not None
     return [f"of the {flip.samples} samples in which they differ:", *lines] if equal and ruled else lines
@@ -230,7 +230,7 @@ def check_sentence(confirmation: Confirmation, verdict: ReadoutVerdict) -> str:
         return f"the reference engine ({confirmation.engine}) has not checked {readout} at {time_words(time)}"
     line = (
         f"the reference engine ({confirmation.engine}) confirmed the order in {confirmation.count(readout, time, 'confirmed')} "
-        f"of {_counted(total, 'sample')}"
+        f"of {counted(total, 'sample')}"
     )
     close, reversed_ = (confirmation.count(readout, time, word) for word in ("too close to call", "reversed"))
     if close:
@@ -314,10 +314,6 @@ def _mean(pair: PairVerdict, digits: int) -> str:
 
 def _signed(number: float | None, digits: int) -> str:
     return "" if number is None else signed(number, digits)
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 def _quantity(number: float, unit: str) -> str:

@@ -141,6 +141,11 @@ def key_path(*parts: str | int) -> str:
     return ".".join(w if _BARE_KEY.fullmatch(w) else quoted(w) for w in words)
 
 
+def counted(count: int, word: str) -> str:
+    """So many of a thing, in the singular for one."""
+    return f"{count} {word}{'' if count == 1 else 's'}"
+
+
 def quoted(text: str | None) -> str:
     """Text in quotation marks, on one line."""
     return json.dumps(text, ensure_ascii=False)
