@@ -204,7 +204,6 @@ def _extended(
     from discsim.study.sweep_branch import extension_of, longer_study
     from discsim.study.sweep_result import core_seconds
 
-    _need_sweep(folder, f"--extend {duration}")
     with _stops():
         longer = longer_study(read, study, duration)
         found = extension_of(study, longer, folder, options)

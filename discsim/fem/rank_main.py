@@ -19,7 +19,7 @@ from pathlib import Path
 
 from discsim.problem.engine import Progress
 
-PROBLEM, RECORDS = "problem.pickle", "records.pickle"
+PROBLEM, RECORDS, ERROR = "problem.pickle", "records.pickle", "error-"
 TELLS = "discsim-rank: "  # before every line for the driver: one without more at the start, then one in JSON per step
 
 
@@ -32,8 +32,8 @@ def main(folder: str, ranks: int) -> None:
             raise RuntimeError(f"{MPI.COMM_WORLD.size} of {ranks} processes meet: mpiexec is of another MPI than mpi4py")
         _solve(Path(folder))
     except BaseException:
-        traceback.print_exc()
-        sys.stderr.flush()
+        # a file, since what is written to standard error just before the end may not arrive
+        (Path(folder) / f"{ERROR}{MPI.COMM_WORLD.rank}").write_text(traceback.format_exc(), encoding="utf-8")
         MPI.COMM_WORLD.Abort(1)
 
 

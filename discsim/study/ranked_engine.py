@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from discsim.fem.rank_main import PROBLEM, RECORDS, TELLS
+from discsim.fem.rank_main import ERROR, PROBLEM, RECORDS, TELLS
 from discsim.problem.engine import Engine, Progress, ProgressHook
 from discsim.problem.problem import Problem
 from discsim.problem.record import ArmRecord
@@ -94,8 +94,9 @@ class RankedEngine(Engine):
             if (folder / RECORDS).exists():
                 records = pickle.loads((folder / RECORDS).read_bytes())
             if len(records) < len(problem.arms):
-                reason = self._crashed((folder / LOG).read_text(encoding="utf-8", errors="replace"), code, began)
-                raise RanksCrashed(reason, records)
+                written = [folder / LOG, *sorted(folder.glob(f"{ERROR}*"))]
+                text = "\n".join(path.read_text(encoding="utf-8", errors="replace") for path in written)
+                raise RanksCrashed(self._crashed(text, code, began), records)
             return records
 
     def _crashed(self, text: str, code: int, began: bool) -> str:

@@ -234,7 +234,7 @@ def test_failed_samples_give_exit_3_and_are_named(experiment: Path, orders: Path
     assert "sample 3: untreated: nonconverged, Newton stalled" in done.stdout
     assert (
         done.stderr.splitlines()[-1]
-        == "1 samples failed; --retry failed runs them once more, --restart failed with shorter steps"
+        == "1 sample failed; --retry failed runs them once more, --restart failed with shorter steps"
     )
     assert "failed: sample 3: untreated: nonconverged" in done.stderr
     folder = experiment.parent / "s"

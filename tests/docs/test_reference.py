@@ -68,8 +68,8 @@ def test_every_exit_code_and_status(reference: ModuleType, pages: dict[str, str]
     from discsim.cli import common
 
     codes = reference.exit_codes()
-    named = (common.BAD_INPUT, common.FAILED_ARMS, common.ENVIRONMENT, common.MISMATCH, common.NO_EVIDENCE, common.INTERRUPTED)
-    assert set(codes) == {0, 1, *named}
+    named = (common.BAD_INPUT, common.FAILED_ARMS, common.ENVIRONMENT, common.MISMATCH, common.NO_EVIDENCE)
+    assert set(codes) == {0, 1, *named, common.INTERRUPTED, common.CLOSED}
     for status in Status:
         assert f"| `{status}` |" in pages["outcomes"]
 

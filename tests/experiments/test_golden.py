@@ -36,7 +36,7 @@ def test_numbers_are_reproduced(folder: Path) -> None:
     from discsim.study.study import make_engine
 
     kept, study = read_golden(folder / GOLDEN), read_study(folder / "study.toml")
-    found = numbers_of(Result.from_records(study, make_engine(kept.engine).run(study.problem())), kept.engine)
+    found = numbers_of(Result.from_records(study, make_engine(kept.engine).run(study.problem()), engine=kept.engine))
     assert changed_status(kept, found) == {}
     outside = [row for row in differences(kept, found, TIER) if not row.within]
     assert outside == []

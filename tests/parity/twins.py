@@ -13,6 +13,7 @@ import scipy.sparse as sparse
 from discsim.disc.disc import Disc
 from discsim.fem.disc_model import DiscModel, disc_model
 from discsim.fem.nutrients import LEDGER
+from discsim.fem.ranks import Ranks, SharedMatrix
 from discsim.problem.problem import Arm, Problem, build_problem
 from discsim.quantities.parameters import REGIONS, Parameter
 from discsim.scenario.readouts import READOUTS
@@ -191,7 +192,7 @@ class Twins:
         diffusion = kernels.forms.solutes
         pattern = kernels.nodal_pattern(len(self.solute_names), diffusion.fixed, diffusion.coupled)
         entries = kernels.solute_tangent(*self._solute_arguments())
-        return _csr(self.model.nutrients.transport._jacobian(self.solutes.reshape(-1))), assembled(pattern, entries[0])
+        return _tangent(self.model.nutrients.transport, self.solutes), assembled(pattern, entries[0])
 
     def _solute_arguments(self) -> tuple[Any, ...]:
         pointwise, signals, c = self.pointwise[None], self.signals[None], self.solutes.reshape(1, -1)
@@ -216,7 +217,7 @@ class Twins:
         diffusion = kernels.forms.signals
         pattern = kernels.nodal_pattern(len(self.signal_names), diffusion.fixed, diffusion.coupled)
         entries = kernels.signal_tangent(*self._signal_arguments(), np.array([1.0 / self.dt]))
-        return _csr(self.model.signalling.transport._jacobian(self.signals.reshape(-1))), assembled(pattern, entries[0])
+        return _tangent(self.model.signalling.transport, self.signals), assembled(pattern, entries[0])
 
     def _signal_arguments(self) -> tuple[Any, ...]:
         pointwise, c, shape = self.pointwise[None], self.solutes[None], self.deformed
@@ -291,6 +292,14 @@ def assembled(pattern: Pattern, entries: Any) -> sparse.csr_matrix:
     """The matrix of some element entries, held rows included."""
     given = np.concatenate([np.asarray(entries).reshape(-1)[pattern.keep], np.ones(len(pattern.held))])
     return sparse.csr_matrix((given, pattern.keys()), shape=(pattern.size, pattern.size))
+
+
+def _tangent(transport: Any, values: np.ndarray) -> sparse.csr_matrix:
+    """As the solver takes it: with the rows of fixed levels replaced by those of the identity."""
+    part = transport._jacobian(values.reshape(-1))
+    matrix = SharedMatrix(Ranks(), part)
+    matrix.take(part, transport._rows)
+    return _csr(matrix.whole)
 
 
 def _csr(matrix: Any) -> sparse.csr_matrix:
