@@ -233,8 +233,7 @@ def test_failed_samples_give_exit_3_and_are_named(experiment: Path, orders: Path
     assert done.exit_code == 3
     assert "sample 3: untreated: nonconverged, Newton stalled" in done.stdout
     assert (
-        done.stderr.splitlines()[-1]
-        == "1 sample failed; --retry failed runs them once more, --restart failed with shorter steps"
+        done.stderr.splitlines()[-1] == "1 sample failed; --retry failed runs them once more, --restart failed with shorter steps"
     )
     assert "failed: sample 3: untreated: nonconverged" in done.stderr
     folder = experiment.parent / "s"
