@@ -235,10 +235,11 @@ def doctor(
     found = [*checks(), *machine_checks()]
     if as_json:
         typer.echo(json.dumps([dataclasses.asdict(check) for check in found]))
-    for check in found if not as_json else ():
-        typer.echo(f"{'ok' if check.good else 'MISSING':8}{check.name}: {check.found}")
-        if not check.good:
-            typer.echo(f"{'':8}{check.remedy}")
+    else:
+        for check in found:
+            typer.echo(f"{'ok' if check.good else 'MISSING':8}{check.name}: {check.found}")
+            if not check.good:
+                typer.echo(f"{'':8}{check.remedy}")
     if not all(check.good for check in found):
         raise Stop(ENVIRONMENT)
 

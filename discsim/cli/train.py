@@ -55,7 +55,7 @@ def train(
     from discsim.report.training import print_training
     from discsim.study.config import read_study
     from discsim.study.law_check import check_laws
-    from discsim.study.train import NotTrained, trained
+    from discsim.study.train import REMEDY, NotTrained, trained
 
     study = read_study(file, overrides or (), allow_plugin=plugin)
     check_laws(study)
@@ -71,7 +71,7 @@ def train(
         except NotTrained as error:
             if report:
                 raise Stop(BAD_INPUT, str(error)) from None
-            typer.echo(f"{str(error).partition(';')[0]}: trained now", err=True)
+            typer.echo(f"{str(error).removesuffix(REMEDY)}; trained now", err=True)
     if found is None:
         found = _train(study, workers, file.resolve().parent if plugin else None)
     elif not report:

@@ -159,8 +159,8 @@ def plan_sweep(study: Study, scratch: Path, options: SweepOptions = AS_USUAL) ->
     training, arms = training_that_pays(study, engine, device, samples), len(study.scenarios)
     seconds, memory = timed.second / together, timed.memory
     disk = disk_bytes(study, design, timed.records, steps, scratch, samples, batch)
-    found = SweepPlan(samples, arms, batch, len(steps), count, startup, seconds, checked, each, memory, disk, training)
-    return dataclasses.replace(found, ranks=options.ranks)
+    ranks = options.ranks
+    return SweepPlan(samples, arms, batch, len(steps), count, startup, seconds, checked, each, memory, disk, training, ranks)
 
 
 def training_that_pays(study: Study, engine: str, device: str, samples: int) -> int:

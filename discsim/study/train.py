@@ -29,6 +29,7 @@ from discsim.study.training_design import box, training_design
 if TYPE_CHECKING:
     from discsim.sweep.reduced.engine import Training
 
+REMEDY = "; discsim train makes one"  # what every command but that one says of a missing model
 TRAINING_SAMPLES = 40
 CALIBRATION_SAMPLES = 20  # from 19 on bars can cover 95 of 100 errors
 Teller = Callable[[str, int, int], None]  # stage, done, of how many
@@ -94,7 +95,7 @@ def trained(study: Study) -> Training:
 
     place = place_of(study)
     if not place.path.exists():
-        raise NotTrained(f"no reduced model of this study{_what_changed(place)}; discsim train makes one")
+        raise NotTrained(f"no reduced model of this study{_what_changed(place)}{REMEDY}")
     try:
         return load(place.path, place.identity)
     except TrainingError as error:

@@ -158,6 +158,8 @@ def test_report_of_a_sweep(experiment: Path) -> None:
         assert words in html
     assert "http" not in html.replace("http-equiv", "") and 'src="data:image/png;base64,' in html
     assert call("report", folder, "-o", experiment.parent).exit_code == 2
+    device = call("report", folder, "-o", "/dev/null")  # which would be replaced by the page
+    assert device.exit_code == 2 and "is no ordinary file" in device.stderr and Path("/dev/null").is_char_device()
     assert call("report", experiment.parent / "nowhere").exit_code == 2
 
 
@@ -497,6 +499,8 @@ def test_workers_end_with_a_killed_driver_and_the_sweep_resumes(experiment: Path
         wait_until(lambda: all(gone(worker) for worker in workers(orders)), 20.0)
     assert f"process {process.pid} on " in running
     assert "the same discsim sweep command goes on with it" in call("status", folder).stdout
+    told = json.loads(call("status", folder, "--json").stdout)
+    assert (told["driver"], told["progress"]["phase"], told["progress"]["running"], told["wanted"]) == (None, "stopped", 0, 10)
     for sample in (4, 6):
         (orders / f"wait-{sample}").unlink()
     assert call("sweep", experiment, "--out", folder).exit_code == 0
